@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists the commands. Everything runs from .venv, which `make setup` makes once and renews only when
+# setup.cfg, pyproject.toml or constraints.txt changes. Targets are relative, so a space in the path does no harm.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The pinned set of constraints.txt is for Python 3.11 and newer; 3.11 is what it is tested with.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+OUT ?= demo_out
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format bench clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+setup: $(STAMP)  ## make .venv and install the package with everything its own commands need
+
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "monai_causal needs Python 3.11 or newer for its pinned set (constraints.txt); found: $$(python3 --version 2>&1)." >&2; \
+		echo "Install python3.11, or name one: make setup PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e '.[all,dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## the main job, offline, into demo_out (OUT=DIR for elsewhere)
+	$(BIN)/monai-causal demo --out "$(OUT)"
+
+test: $(STAMP)  ## the fast tests: offline, two cores, under 15 minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m 'not slow and not real' -q
+
+test-all: $(STAMP)  ## all tests, the slow ones and those on real data too
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+
+lint: $(STAMP)  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy monai_causal
+
+format: $(STAMP)  ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## the engine's benchmark; results go to docs/results
+	$(BIN)/python benchmarks/engine.py --out docs/results
+
+clean:  ## remove .venv and what the tools left behind
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
