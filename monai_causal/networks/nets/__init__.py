@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Segmentation networks, by class or by name."""
+
+from __future__ import annotations
+
+from monai_causal.networks.nets.build import build_network
+from monai_causal.networks.nets.unet import UNet
+
+__all__ = ["UNet", "build_network"]
