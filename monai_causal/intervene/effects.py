@@ -7,7 +7,6 @@ Negative: the region supports the answer. Positive: it suppresses it.
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,11 +15,13 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.data import MetaTensor
+from monai.data.utils import to_affine_nd
 from scipy import stats
 from torch import Tensor
 
+from monai_causal.files import draft_of
 from monai_causal.intervene.modules import ModuleRegions
-from monai_causal.intervene.regions import Regions
+from monai_causal.intervene.regions import Regions, plain
 
 __all__ = ["Effects", "RunRecord"]
 
@@ -115,7 +116,11 @@ class Effects:
                 "effects of network components have no place in the image: read .ate beside .regions.names."
             )
         if isinstance(statistic, Tensor):
-            per_region = statistic.reshape(self.data.shape[0], self.data.shape[1], self.data.shape[3])
+            if statistic.shape != self.ate.shape:
+                raise ValueError(
+                    f"statistic has shape {tuple(statistic.shape)}: it must have that of .ate, {tuple(self.ate.shape)}."
+                )
+            per_region = plain(statistic).reshape(self.data.shape[0], self.data.shape[1], self.data.shape[3])
         elif statistic == "ate":
             per_region = self.data.mean(2)
         elif statistic == "standard_error":
@@ -125,7 +130,7 @@ class Effects:
         painted = self.regions.to_map(per_region.movedim(1, -1)).to(self.image.device)
         if not isinstance(self.image, MetaTensor):
             return painted
-        return MetaTensor(painted, meta=dict(self.image.meta), applied_operations=self.image.applied_operations)
+        return MetaTensor(painted).copy_meta_from(self.image)
 
     def save(self, path: str | os.PathLike, statistic: Literal["ate", "standard_error"] | Tensor = "ate") -> Path:
         """Write a map of one item as NIfTI that lies on its image; several scores become the fourth axis."""
@@ -136,16 +141,19 @@ class Effects:
             raise ValueError(
                 f"a NIfTI holds one image; these are the effects of {len(self.data)}: ask about one at a time."
             )
-        painted = self.to_map(statistic)
-        array = np.asarray(torch.Tensor(painted.float().cpu()).as_subclass(Tensor)[0])
-        array = np.moveaxis(array.reshape(len(array), *array.shape[1:], *(1,) * (4 - array.ndim)), 0, -1)
-        affine = np.asarray(self.image.affine, dtype=np.float64) if isinstance(self.image, MetaTensor) else np.eye(4)
-        picture = nib.Nifti1Image(array[..., 0] if array.shape[-1] == 1 else array, affine)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            draft = Path(folder) / path.name
+        array = plain(self.to_map(statistic))[0].float().cpu().numpy()
+        array = np.moveaxis(array.reshape(*array.shape, *(1,) * (4 - array.ndim)), 0, -1)
+        picture = nib.Nifti1Image(array[..., 0] if array.shape[-1] == 1 else array, self._affine())
+        with draft_of(path) as draft:
             nib.save(picture, draft)
-            draft.replace(path)
         return path
+
+    def _affine(self) -> np.ndarray:
+        """The affine of the only image, (4, 4); MONAI's may be one of a batch, or one of two axes."""
+        if not isinstance(self.image, MetaTensor):
+            return np.eye(4)
+        affine = self.image.affine[0] if self.image.affine.ndim == 3 else self.image.affine
+        return np.asarray(to_affine_nd(3, affine.double().cpu()))
 
     def _standard_error(self) -> Tensor:
         count = self.data.shape[2]

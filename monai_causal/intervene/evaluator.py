@@ -10,18 +10,18 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.inferers import Inferer, SlidingWindowInferer
+from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from monai_causal.intervene.effects import Effects, RunRecord
-from monai_causal.intervene.execution.base import BatchSize, Execution, Job, crop
+from monai_causal.intervene.execution.base import BatchSize, Execution, Job, PreparedFill, crop
 from monai_causal.intervene.execution.dense import Dense
 from monai_causal.intervene.execution.incremental import Estimate, Incremental, smaller_than_tracing
 from monai_causal.intervene.execution.modules import Modules
 from monai_causal.intervene.execution.session import Session
 from monai_causal.intervene.execution.trace import NotTraceableError, TraceCache
-from monai_causal.intervene.execution.windows import Windows
+from monai_causal.intervene.execution.windows import Windows, slides_windows
 from monai_causal.intervene.fills import Fill, as_fill
 from monai_causal.intervene.modules import ModuleRegions
 from monai_causal.intervene.regions import Regions
@@ -121,6 +121,7 @@ class Evaluator:
         draw_numbers = tuple(range(draws)) if isinstance(draws, int) else tuple(int(draw) for draw in draws)
         session = Session(self.network, self.inferer, self.device, self.amp)
         asked = _checked_image(image, regions).to(session.device or image.device)
+        session.device = asked.device
         score.check(tuple(asked.shape[2:]), len(asked))
         if not draw_numbers:
             raise ValueError(f"draws={draws!r}: at least one draw is needed.")
@@ -139,10 +140,10 @@ class Evaluator:
                 self._explain_item(session, asked[item : item + 1], item, regions_here, jobs, fill, score, record)
                 for item in range(len(asked))
             ]
+            before = torch.stack([baseline for baseline, _, _ in items])
+            data = torch.stack([changes for _, changes, _ in items])
+            data = data.reshape(len(items), len(regions), len(draw_numbers), -1)
         record.forwards = session.forwards
-        before = torch.stack([baseline for baseline, _, _ in items])
-        data = torch.stack([changes for _, changes, _ in items])
-        data = data.reshape(len(items), len(regions), len(draw_numbers), -1)
         return Effects(data, before, regions, draw_numbers, score.unit, items[0][2], image, record)
 
     def _explain_item(
@@ -157,16 +158,19 @@ class Evaluator:
         record: RunRecord,
     ) -> tuple[Tensor, Tensor, bool]:
         """The score before ``(V,)``, the changes ``(jobs, V)``, and whether the score is a vector."""
+        if isinstance(regions, Regions):
+            # What is wrong with a fill shows here, before any forward.
+            fill = PreparedFill(fill.prepare(image[0], regions, self.seed))
         execution, reason = self._choose(session, image, regions, len(jobs), score, item)
         output = execution.open(image, regions, fill, self.seed)
-        self._check_output(output, image)
+        _check_output(output.shape, image)
         bound = score.bind(output, item)
-        if not execution.exact and self._undecided(bound, crop(output, bound.box), None).any():
+        if isinstance(execution, Incremental) and self._undecided(bound, crop(output, bound.box), None).any():
             # The first answer itself is within round-off of a threshold: take it from the whole network.
-            output = session(image)
+            output = execution.settle()
             bound = score.bind(output, item)
         first = bound.value(crop(output, bound.box))
-        before = first.reshape(-1)
+        before = first.reshape(-1).clone()  # a network may reuse the memory of its output
         changes = torch.zeros(len(jobs), len(before), dtype=torch.float64, device=before.device)
         quiet = None if self.progress else True  # None: tqdm looks whether there is a terminal
         with tqdm(total=len(jobs), desc="interventions", disable=quiet, leave=False) as bar:
@@ -208,7 +212,7 @@ class Evaluator:
                     "execution='incremental' runs the network itself: leave the inferer out, or use 'windows'."
                 )
             return self._incremental(session, image, regions, score, item), "asked for"
-        if isinstance(self.inferer, SlidingWindowInferer):
+        if slides_windows(self.inferer):
             return Windows(session), "the inferer slides a window: only touched windows are run"
         if self.inferer is not None:
             return self._dense(session, image), f"{type(self.inferer).__name__} is run as it is"
@@ -227,6 +231,7 @@ class Evaluator:
 
     def _incremental(self, session: Session, image: Tensor, regions: Regions, score: Score, item: int) -> Incremental:
         trace = self._traces.get(session, image)
+        _check_output(trace.output.shape, image)
         estimate = Estimate.of(trace, score.reads(tuple(image.shape[2:]), item), regions, image.device)
         return Incremental(session, self._batch(image, estimate.share), trace, estimate)
 
@@ -247,24 +252,25 @@ class Evaluator:
         """How many interventions to begin with, where each costs this share of a whole forward."""
         if self.batch_size != "auto":
             return BatchSize(int(self.batch_size))
+        share = max(share, 1 / 64)  # regions that reach nothing cost nothing
         if image.device.type != "cpu":
             return BatchSize(int(np.clip(16 / share, 16, 64)))
         # A CPU gains from batches where calling the forward is the cost, and where weights are read for few voxels;
         # whole forwards of images only wait for memory.
         return BatchSize(int(np.clip(2**16 // image[0].numel() + 0.5 / share, 1, 16)))
 
-    @staticmethod
-    def _check_output(output: Tensor, image: Tensor) -> None:
-        if output.ndim != image.ndim or output.shape[2:] != image.shape[2:] or len(output) != len(image):
-            raise ValueError(
-                f"the network turned {tuple(image.shape)} into {tuple(output.shape)}: a segmentation (B, classes, "
-                "*spatial) of the image's own size is needed; up-sample inside the network, or wrap it."
-            )
+
+def _check_output(shape: Sequence[int], image: Tensor) -> None:
+    if len(shape) != image.ndim or tuple(shape[2:]) != tuple(image.shape[2:]) or shape[0] != len(image):
+        raise ValueError(
+            f"the network turned {tuple(image.shape)} into {tuple(shape)}: a segmentation (B, classes, *spatial) of "
+            "the image's own size is needed; up-sample inside the network, or wrap it."
+        )
 
 
 def _checked_image(image: Tensor, regions: Regions | ModuleRegions) -> Tensor:
     """The image as a plain tensor, or an error that says what is wrong with it."""
-    if not isinstance(image, Tensor) or image.ndim < 3:
+    if not isinstance(image, Tensor) or image.ndim < 3 or not image.numel():
         found = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(f"the image is {found}: a tensor (B, C, *spatial) is needed.")
     if not image.is_floating_point():

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -19,12 +21,17 @@ from scipy import ndimage
 from torch import Tensor
 
 from monai_causal.intervene.draws import draw_generator, draw_integer
-from monai_causal.intervene.regions import Region, Regions
+from monai_causal.intervene.regions import Region, Regions, plain
 
 __all__ = ["BlurFill", "CallableFill", "ConstantFill", "DonorPatchFill", "Fill", "MeanFill", "Replacement", "as_fill"]
 
 Replacement = Callable[[Region, int], "Tensor | float"]
 """``(region, draw) -> `` what to write, broadcastable to ``(C, *region.shape)``."""
+
+FillFunction = Callable[[Tensor, Region, np.random.Generator], "Tensor | np.ndarray | float"]
+"""``(original, region, generator) -> `` what to write."""
+
+_ENLARGED_KEPT = 1024  # donors, each of the size of one region
 
 
 class Fill(ABC):
@@ -43,16 +50,18 @@ class Fill(ABC):
 class ConstantFill(Fill):
     """One value, or one per channel."""
 
-    def __init__(self, value: float | Sequence[float] = 0.0) -> None:
-        self.value = value
+    def __init__(self, value: float | Sequence[float] | Tensor = 0.0) -> None:
+        self.value = torch.as_tensor(value, dtype=torch.float64)
 
     def prepare(self, image: Tensor, regions: Regions, seed: int) -> Replacement:
-        if isinstance(self.value, int | float):
+        if self.value.ndim == 0:
             constant = float(self.value)
             return lambda region, draw: constant
-        if len(self.value) != len(image):
-            raise ValueError(f"ConstantFill({list(self.value)}): {len(self.value)} values for {len(image)} channels.")
-        per_channel = column(torch.as_tensor(self.value), image)
+        if self.value.shape != (len(image),):
+            raise ValueError(
+                f"ConstantFill({self.value.tolist()}): give one value, or one for each of {len(image)} channels."
+            )
+        per_channel = column(self.value, image)
         return lambda region, draw: per_channel[region.channel_index]
 
 
@@ -89,12 +98,16 @@ class BlurFill(Fill):
     """The image seen through a Gaussian blur of ``sigma`` voxels (one number or one per axis)."""
 
     def __init__(self, sigma: float | Sequence[float] = 8.0) -> None:
-        self.sigma = sigma
+        self.sigma = np.asarray(sigma, dtype=np.float64)
+        if not (self.sigma > 0).all():
+            raise ValueError(f"BlurFill(sigma={sigma}): a blur has a width above 0, in voxels.")
 
     def prepare(self, image: Tensor, regions: Regions, seed: int) -> Replacement:
         axes = image.ndim - 1
-        sigma = tuple(np.broadcast_to(np.asarray(self.sigma, dtype=np.float64), (axes,)))
-        smooth = ndimage.gaussian_filter(image.cpu().numpy(), sigma=(0.0, *sigma), mode="nearest")
+        if self.sigma.shape not in ((), (axes,)):
+            raise ValueError(f"BlurFill(sigma={self.sigma.tolist()}): give one number, or one for each of {axes} axes.")
+        sigma = (0.0, *np.broadcast_to(self.sigma, (axes,)))
+        smooth = ndimage.gaussian_filter(image.cpu().double().numpy(), sigma=sigma, mode="nearest")
         blurred = torch.from_numpy(smooth).to(image)
         return lambda region, draw: blurred[region.index]
 
@@ -109,15 +122,19 @@ class DonorPatchFill(Fill):
         bank: ``(N, C, *patch)``: patches or whole images, or a sequence of ``(C, *patch)`` tensors whose shapes may
             differ. None of it should come from the explained image, nor from its patient.
         order: ``"random"``: drawn with replacement; ``"every"``: draw ``k`` is donor ``k``, for an exhaustive pass.
-        resize: donors smaller than the largest region are enlarged to it, once; without it they are an error.
+        resize: a donor smaller than a region is enlarged to it, once for all regions of that shape; without it, a
+            donor smaller than the largest region is an error.
     """
 
     def __init__(
         self, bank: Tensor | Sequence[Tensor], *, order: Literal["random", "every"] = "random", resize: bool = False
     ) -> None:
-        self.bank = tuple(torch.as_tensor(donor) for donor in bank)
+        self.bank = tuple(plain(donor) for donor in bank)
         if not self.bank:
             raise ValueError("the donor bank is empty: give at least one patch or image.")
+        for number, donor in enumerate(self.bank):
+            if not torch.isfinite(donor).all():
+                raise ValueError(f"donor {number} holds NaN or infinite values: leave it out of the bank.")
         if order not in ("random", "every"):
             raise ValueError(f"DonorPatchFill(order={order!r}): choose 'random' or 'every'.")
         self.order = order
@@ -131,66 +148,74 @@ class DonorPatchFill(Fill):
 
     def prepare(self, image: Tensor, regions: Regions, seed: int) -> Replacement:
         largest = tuple(max(region.shape[axis] for region in regions) for axis in range(image.ndim - 1))
-        bank = [self._fit(donor, i, image, largest) for i, donor in enumerate(self.bank)]
+        for number, donor in enumerate(self.bank):
+            self._check(donor, number, image, largest)
+        bank = [donor.to(image) for donor in self.bank]
+
+        # Each region by itself: what one of them draws must not depend on which others there are.
+        @lru_cache(maxsize=_ENLARGED_KEPT)
+        def enlarged(number: int, size: tuple[int, ...]) -> Tensor:
+            mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(size)]
+            return F.interpolate(bank[number][None], size=size, mode=mode, align_corners=False)[0]
 
         def replacement(region: Region, draw: int) -> Tensor:
             drawn = self.order == "random"
             if not drawn and draw >= len(bank):
                 raise ValueError(f"draw {draw} of a bank of {len(bank)} donors: order='every' has one draw per donor.")
-            donor = bank[draw_integer(len(bank), seed, region.id, draw) if drawn else draw]
+            number = draw_integer(len(bank), seed, region.id, draw) if drawn else draw
+            donor = bank[number]
             if donor.shape[1:] == region.shape:
                 return donor[region.channel_index]
+            size = tuple(map(max, donor.shape[1:], region.shape))
+            if size != donor.shape[1:]:
+                donor = enlarged(number, size)
             starts = (
                 draw_integer(room + 1, seed, region.id, draw, stream=axis + 1) if drawn else room // 2
-                for axis, room in enumerate(np.subtract(donor.shape[1:], region.shape).tolist())
+                for axis, room in enumerate(np.subtract(size, region.shape).tolist())
             )
             crop = tuple(slice(start, start + length) for start, length in zip(starts, region.shape, strict=True))
             return donor[(region.channel_index, *crop)]
 
         return replacement
 
-    def _fit(self, donor: Tensor, number: int, image: Tensor, largest: tuple[int, ...]) -> Tensor:
+    def _check(self, donor: Tensor, number: int, image: Tensor, largest: tuple[int, ...]) -> None:
         if donor.ndim != image.ndim or len(donor) != len(image):
             raise ValueError(
                 f"donor {number} has shape {tuple(donor.shape)}; this image needs ({len(image)}, "
                 f"{', '.join('*' * (image.ndim - 1))}): the same channels and the same number of spatial axes."
             )
-        donor = donor.to(image)
-        if all(have >= need for have, need in zip(donor.shape[1:], largest, strict=True)):
-            return donor
-        if not self.resize:
+        if not self.resize and any(have < need for have, need in zip(donor.shape[1:], largest, strict=True)):
             raise ValueError(
                 f"donor {number} of shape {tuple(donor.shape[1:])} is smaller than the patch {largest}: give larger "
                 "donors, a smaller patch size, or resize=True."
             )
-        size = [max(have, need) for have, need in zip(donor.shape[1:], largest, strict=True)]
-        mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[len(size)]
-        return F.interpolate(donor[None], size=size, mode=mode, align_corners=False)[0]
 
 
 class CallableFill(Fill):
     """Any function ``(original, region, generator) -> replacement``.
 
     ``original`` is a copy of the image inside the region's box ``(C, *region.shape)``; ``generator`` is a numpy
-    generator that belongs to this (seed, region, draw).
+    generator that belongs to this (seed, region, draw). What it returns, a tensor, an array or a number, must
+    broadcast to ``original``.
     """
 
-    def __init__(self, function: Callable[[Tensor, Region, np.random.Generator], Tensor | float]) -> None:
+    def __init__(self, function: FillFunction) -> None:
         self.function = function
 
     def prepare(self, image: Tensor, regions: Regions, seed: int) -> Replacement:
         def replacement(region: Region, draw: int) -> Tensor | float:
             original = image[region.index].clone()
-            return self.function(original, region, draw_generator(seed, region.id, draw))
+            drawn = self.function(original, region, draw_generator(seed, region.id, draw))
+            return drawn if isinstance(drawn, Tensor | float) else torch.as_tensor(drawn)
 
         return replacement
 
 
-def as_fill(fill: Fill | Callable[[Tensor, Region, np.random.Generator], Tensor | float] | float) -> Fill:
+def as_fill(fill: Fill | FillFunction | float) -> Fill:
     """A fill from a fill, a number or a function."""
     if isinstance(fill, Fill):
         return fill
-    if isinstance(fill, int | float):
+    if isinstance(fill, Real):
         return ConstantFill(float(fill))
     if callable(fill):
         return CallableFill(fill)

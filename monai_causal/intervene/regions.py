@@ -105,20 +105,12 @@ class Regions:
         if not self.items:
             raise ValueError("there are no regions: give at least one box, mask or label.")
         for region in self.items:
-            if len(region.box) != len(self.spatial_shape):
+            check_box(region.box, self.spatial_shape, f"region {region.id}")
+            if region.mask is not None and (region.mask.dtype != torch.bool or region.mask.shape != region.shape):
                 raise ValueError(
-                    f"region {region.id} has {len(region.box)} axes, the image {len(self.spatial_shape)} "
-                    f"(shape {self.spatial_shape}): give one (start, stop) per spatial axis."
+                    f"the mask of region {region.id} is {region.mask.dtype} {tuple(region.mask.shape)}: it must be "
+                    f"torch.bool and of the box's shape {region.shape}."
                 )
-            for axis, ((start, stop), length) in enumerate(zip(region.box, self.spatial_shape, strict=True)):
-                if start >= stop:
-                    raise ValueError(
-                        f"region {region.id} is empty: [{start}, {stop}) on axis {axis}; boxes are half-open."
-                    )
-                if start < 0 or stop > length:
-                    raise ValueError(
-                        f"region {region.id} leaves the image: [{start}, {stop}) on axis {axis} of {length} voxels."
-                    )
             if region.size == 0:
                 raise ValueError(f"region {region.id} is empty: its mask holds no voxel.")
 
@@ -145,12 +137,16 @@ class Regions:
         return tuple(region.size for region in self.items)
 
     def subset(self, indices: Iterable[int]) -> Regions:
-        """Some of the regions, in the order of ``indices`` (positions in this set). Identities are kept."""
-        if isinstance(indices, Tensor) and indices.dtype == torch.bool:
-            indices = indices.nonzero().flatten()
-        return replace(self, items=tuple(self.items[int(i)] for i in indices))
+        """Some of the regions, in the order of ``indices``: positions in this set, or one bool per region. Identities
+        are kept."""
+        positions = torch.as_tensor(indices if isinstance(indices, Tensor | np.ndarray) else list(indices))
+        if positions.dtype == torch.bool:
+            if len(positions) != len(self):
+                raise ValueError(f"{len(positions)} bools for {len(self)} regions: give one per region, or positions.")
+            positions = positions.nonzero().flatten()
+        return replace(self, items=tuple(self.items[i] for i in positions.tolist()))
 
-    def touches(self, other: Regions | Region | Box | Tensor) -> Tensor:
+    def touches(self, other: Regions | Region | Box | Tensor | np.ndarray) -> Tensor:
         """Which regions share a voxel with ``other`` (regions, a region, a box or a mask): bool ``(regions,)``."""
         covered = coverage(other, self.spatial_shape)
         return torch.tensor([bool(region.within(covered).any()) for region in self.items])
@@ -161,44 +157,68 @@ class Regions:
         Where regions overlap a voxel gets the mean of theirs; where there is none, ``background``.
         """
         values = torch.as_tensor(values)
-        if values.shape[-1] != len(self):
+        if values.ndim == 0 or values.shape[-1] != len(self):
             raise ValueError(
-                f"{values.shape[-1]} values for {len(self)} regions: the last axis must have one per region."
+                f"values of shape {tuple(values.shape)} for {len(self)} regions: the last axis has one per region."
             )
+        if not values.is_floating_point():  # decisions, ranks
+            values = values.to(torch.get_default_dtype())
         total = values.new_zeros((*values.shape[:-1], *self.spatial_shape))
         count = torch.zeros(self.spatial_shape, dtype=torch.int32, device=values.device)
         for row, region in enumerate(self.items):
             box: Any = region.index[1:]
-            one = 1 if region.mask is None else region.mask.to(values.device)
-            total[(..., *box)] += values[..., row].reshape(*values.shape[:-1], *(1,) * len(box)) * one
-            count[box] += one
+            inside: Any = ... if region.mask is None else (..., region.mask.to(values.device))
+            value = values[..., row]
+            # Indexed, not multiplied, by the mask: a value that is not a number stays where it belongs.
+            total[(..., *box)][inside] += value[(..., *(None,) * (len(box) if region.mask is None else 1))]
+            count[box][inside] += 1
         return torch.where(count > 0, total / count.clamp(min=1), torch.full_like(total, background))
 
     def to(self, device: torch.device) -> Regions:
         return replace(self, items=tuple(region.to(device) for region in self.items))
 
 
-def coverage(where: Regions | Region | Box | Tensor, spatial_shape: Sequence[int]) -> Tensor:
+def coverage(where: Regions | Region | Box | Tensor | np.ndarray, spatial_shape: Sequence[int]) -> Tensor:
     """A bool mask ``(*spatial)`` of ``where``: regions, one region, a box, or a mask with leading axes of 1."""
     spatial_shape = tuple(int(length) for length in spatial_shape)
-    if isinstance(where, Tensor):
-        mask = torch.as_tensor(where)
-        extra = mask.ndim - len(spatial_shape)
-        if extra < 0 or tuple(mask.shape[extra:]) != spatial_shape or any(length != 1 for length in mask.shape[:extra]):
-            raise ValueError(f"a mask of shape {tuple(mask.shape)} does not fit an image of shape {spatial_shape}.")
-        return (
-            (mask.reshape(spatial_shape) > 0.5).cpu() if mask.dtype != torch.bool else mask.reshape(spatial_shape).cpu()
-        )
-    if isinstance(where, Regions):
-        regions: Iterable[Region] = where
-    elif isinstance(where, Region):
-        regions = (where,)
-    else:
-        regions = box_regions(spatial_shape, [where])
+    if isinstance(where, Tensor | np.ndarray):
+        mask = without_leading_axes(plain(where), spatial_shape, "a mask").cpu()
+        return mask if mask.dtype == torch.bool else mask > 0.5
     mask = torch.zeros(spatial_shape, dtype=torch.bool)
-    for region in regions:
-        mask[region.index[1:]] |= True if region.mask is None else region.mask.cpu()
+    if isinstance(where, Regions | Region):
+        for region in where if isinstance(where, Regions) else (where,):
+            mask[region.index[1:]] |= True if region.mask is None else region.mask.cpu()
+    else:
+        check_box(where, spatial_shape, "the box")
+        mask[tuple(slice(start, stop) for start, stop in where)] = True
     return mask
+
+
+def check_box(box: Box, spatial_shape: Sequence[int], name: str) -> None:
+    """Raise unless ``box`` has one axis per spatial axis, holds a voxel, and lies in the image."""
+    if len(box) != len(spatial_shape):
+        raise ValueError(
+            f"{name} has {len(box)} axes, the image {len(spatial_shape)} (shape {tuple(spatial_shape)}): give one "
+            "(start, stop) per spatial axis."
+        )
+    for axis, ((start, stop), length) in enumerate(zip(box, spatial_shape, strict=True)):
+        if start >= stop:
+            raise ValueError(f"{name} is empty: [{start}, {stop}) on axis {axis}; boxes are half-open.")
+        if start < 0 or stop > length:
+            raise ValueError(f"{name} leaves the image: [{start}, {stop}) on axis {axis} of {length} voxels.")
+
+
+def plain(values: Tensor | np.ndarray) -> Tensor:
+    """The values as a plain tensor; what is computed from a MetaTensor is one too, and many times slower."""
+    return torch.as_tensor(values).as_subclass(Tensor)
+
+
+def without_leading_axes(volume: Tensor, spatial_shape: tuple[int, ...], name: str) -> Tensor:
+    """``volume`` (1, ..., *spatial) as ``(*spatial)``."""
+    extra = volume.ndim - len(spatial_shape)
+    if extra < 0 or volume.shape[extra:] != spatial_shape or any(length != 1 for length in volume.shape[:extra]):
+        raise ValueError(f"{name} of shape {tuple(volume.shape)} does not fit an image of shape {spatial_shape}.")
+    return volume.reshape(spatial_shape)
 
 
 def bounding_box(mask: Tensor) -> Box:
@@ -261,7 +281,7 @@ def box_regions(spatial_shape: Sequence[int], boxes: Iterable[Box]) -> Regions:
 
 def mask_regions(masks: Tensor | np.ndarray | Sequence[Tensor | np.ndarray]) -> Regions:
     """Regions from a stack of masks ``(regions, *spatial)``, which may overlap; a voxel above 0.5 belongs."""
-    stack = [torch.as_tensor(mask) for mask in masks]
+    stack = [plain(mask) for mask in masks]
     shape = tuple(stack[0].shape) if stack else ()
     items = []
     for i, mask in enumerate(stack):
@@ -282,14 +302,17 @@ def label_regions(
         background: a label that is no region; ``None`` to keep all.
         names: what the labels are called.
     """
-    array = np.asarray(torch.as_tensor(labels).cpu())
-    if not np.array_equal(array, array.astype(np.int64)):
+    array = plain(labels).cpu().numpy()
+    if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.rint(array))).all():
         raise ValueError("a label map holds whole numbers; threshold a probability map or use mask_regions.")
     array = array.astype(np.int64)
-    lowest = int(array.min())
+    lowest, highest = int(array.min()), int(array.max())
+    if highest - lowest < array.size:
+        known, numbers = np.arange(lowest, highest + 1), array - lowest
+    else:  # a few labels far apart, such as hashes: not to be counted through
+        known, numbers = np.unique(array, return_inverse=True)
     items = []
-    for offset, box in enumerate(ndimage.find_objects(array - lowest + 1)):
-        label = offset + lowest
+    for label, box in zip(known.tolist(), ndimage.find_objects(numbers.reshape(array.shape) + 1), strict=True):
         if box is not None and label != background:
             mask = torch.from_numpy(array[box] == label)
             bounds = tuple((int(axis.start), int(axis.stop)) for axis in box)
@@ -303,17 +326,16 @@ def superpixel_regions(
     """SLIC superpixels or supervoxels of an image ``(C, *spatial)`` or ``(1, C, *spatial)``, 2-D or 3-D.
 
     Args:
-        image: what to follow the edges of; it is min-max scaled first.
+        image: what to follow the edges of; SLIC min-max scales it first. Of four axes the first is taken for a batch
+            where it is 1 and the second could be the channels of a picture (1 or 3), else for the channels of a volume.
         n_regions: about how many; SLIC decides.
         compactness: higher is squarer.
         sigma: smoothing before, in voxels.
     """
     segmentation = require("skimage.segmentation")
-    array = np.asarray(torch.as_tensor(image).cpu(), dtype=np.float64)
+    array = plain(image).detach().cpu().double().numpy()
     if array.ndim == 5 or (array.ndim == 4 and array.shape[0] == 1 and array.shape[1] in (1, 3)):
         array = array[0]
-    low, high = array.min(), array.max()
-    array = (array - low) / (high - low) if high > low else np.zeros_like(array)
     labels = segmentation.slic(
         array, n_segments=n_regions, compactness=compactness, sigma=sigma, channel_axis=0, start_label=0
     )
@@ -322,9 +344,9 @@ def superpixel_regions(
 
 def per_axis(value: int | Sequence[int], axes: int, name: str) -> tuple[int, ...]:
     """One number per spatial axis from one number or a sequence of them."""
-    values = (value,) * axes if isinstance(value, int | np.integer) else tuple(value)
-    if len(values) != axes:
-        raise ValueError(f"{name}={value}: give one number, or one for each of the {axes} spatial axes.")
+    values = tuple(value) if isinstance(value, Iterable) else (value,) * axes
+    if len(values) != axes or any(int(v) != v for v in values):
+        raise ValueError(f"{name}={value}: give one whole number, or one for each of the {axes} spatial axes.")
     return tuple(int(v) for v in values)
 
 
@@ -337,8 +359,14 @@ def _masked_region(id: int, covered: Tensor) -> Region:
 def _millimetres_to_voxels(
     patch_mm: float | Sequence[float], affine: np.ndarray | Tensor, axes: int
 ) -> tuple[int, ...]:
-    spacing = np.linalg.norm(np.asarray(affine, dtype=np.float64)[:-1, :-1], axis=0)[:axes]
-    edges = np.broadcast_to(np.asarray(patch_mm, dtype=np.float64), (axes,))
+    matrix = np.asarray(affine, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) <= axes:
+        raise ValueError(f"an affine of shape {matrix.shape}: give one matrix, (d + 1, d + 1) or (4, 4).")
+    spacing = np.linalg.norm(matrix[:-1, :-1], axis=0)[:axes]
+    edges = np.asarray(patch_mm, dtype=np.float64)
+    if edges.shape not in ((), (axes,)):
+        raise ValueError(f"patch_mm={patch_mm}: give one number, or one for each of the {axes} spatial axes.")
+    edges = np.broadcast_to(edges, (axes,))
     if np.any(edges <= 0) or np.any(spacing <= 0):
         raise ValueError(f"patch_mm={patch_mm} with voxels of {spacing.tolist()} mm: all must be positive.")
     return tuple(int(n) for n in np.maximum(1, np.rint(edges / spacing)))

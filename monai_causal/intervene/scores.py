@@ -9,14 +9,15 @@ so that round-off never decides; and the value itself.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from monai_causal.intervene.regions import Box, bounding_box, coverage
+from monai_causal.intervene.regions import Box, bounding_box, check_box, coverage, plain, without_leading_axes
 
 __all__ = [
     "Activation",
@@ -74,15 +75,23 @@ class _ClassScore(Score):
     """What the scores of this module share: one or several classes, an activation, and a mask that says where."""
 
     def __init__(
-        self, where: Tensor | Box, class_idx: int | Sequence[int] | None = None, activation: Activation = "auto"
+        self,
+        where: Tensor | np.ndarray | Box,
+        class_idx: int | Sequence[int] | None = None,
+        activation: Activation = "auto",
     ) -> None:
         if isinstance(activation, str) and activation not in ("auto", "sigmoid", "softmax"):
             raise ValueError(f"activation={activation!r}: choose 'auto', 'sigmoid', 'softmax', a function or None.")
-        self.where = where
-        self.class_idx = class_idx
+        self.where = plain(where) if isinstance(where, Tensor | np.ndarray) else where
+        self.vector = isinstance(class_idx, Iterable)
+        classes = class_idx if isinstance(class_idx, Iterable) else () if class_idx is None else (class_idx,)
+        self.classes = tuple(int(index) for index in classes)
+        if self.vector and not self.classes:
+            raise ValueError("class_idx is empty: name at least one class.")
         self.activation = activation
 
     def check(self, spatial_shape: tuple[int, ...], batch: int) -> None:
+        check_count(self.where, spatial_shape, batch, self._where_name)
         for item in range(batch):
             if not self._mask(spatial_shape, item).any():
                 raise ValueError(f"the {self._where_name} of item {item} is empty: there is nothing to score.")
@@ -97,20 +106,18 @@ class _ClassScore(Score):
 
     def _classes(self, output: Tensor) -> list[int]:
         channels = output.shape[1]
-        if self.class_idx is None:
+        if not self.classes:
             if channels > 1:
                 raise ValueError(f"the network gives {channels} channels: say which with class_idx (one or several).")
             return [0]
-        classes = [self.class_idx] if isinstance(self.class_idx, int) else list(self.class_idx)
-        for index in classes:
+        for index in self.classes:
             # A one-channel network answers about "class 1" in its only channel; both ways of naming it are in use.
             if not 0 <= index < max(channels, 2):
                 raise ValueError(f"class_idx={index}: the network gives {channels} channels.")
-        return [0 for _ in classes] if channels == 1 else classes
+        return [0 if channels == 1 else index for index in self.classes]
 
     def _shape_values(self, per_class: list[Tensor]) -> Tensor:
-        vector = isinstance(self.class_idx, Sequence)
-        return torch.stack(per_class, dim=1) if vector else per_class[0]
+        return torch.stack(per_class, dim=1) if self.vector else per_class[0]
 
 
 class MaskedMeanProbability(_ClassScore):
@@ -125,7 +132,10 @@ class MaskedMeanProbability(_ClassScore):
     unit = "probability"
 
     def __init__(
-        self, mask: Tensor | Box, class_idx: int | Sequence[int] | None = None, activation: Activation = "auto"
+        self,
+        mask: Tensor | np.ndarray | Box,
+        class_idx: int | Sequence[int] | None = None,
+        activation: Activation = "auto",
     ) -> None:
         super().__init__(mask, class_idx, activation)
 
@@ -150,7 +160,7 @@ class MaskedMeanLogit(MaskedMeanProbability):
 
     unit = "logit"
 
-    def __init__(self, mask: Tensor | Box, class_idx: int | Sequence[int] | None = None) -> None:
+    def __init__(self, mask: Tensor | np.ndarray | Box, class_idx: int | Sequence[int] | None = None) -> None:
         super().__init__(mask, class_idx, activation=None)
 
 
@@ -163,7 +173,7 @@ class RoIDice(_ClassScore):
             where the value equals ``class_idx`` (above 0.5 for a one-channel network). ``None``: the network's own
             first answer.
         activation: see :data:`Activation`.
-        threshold: the answer is where the probability exceeds it; ``None``: where the class beats all others.
+        threshold: the answer is where the probability exceeds it; ``None``: where the class's output beats all others.
         class_idx: the class, or several for a vector score; needed where the network gives more than one channel.
         soft: use the probabilities themselves instead of the thresholded answer; no item is then undecided.
     """
@@ -173,8 +183,8 @@ class RoIDice(_ClassScore):
 
     def __init__(
         self,
-        roi: Tensor | Box,
-        reference: Tensor | None = None,
+        roi: Tensor | np.ndarray | Box,
+        reference: Tensor | np.ndarray | None = None,
         activation: Activation = "auto",
         threshold: float | None = 0.5,
         class_idx: int | Sequence[int] | None = None,
@@ -185,16 +195,15 @@ class RoIDice(_ClassScore):
             raise ValueError(f"threshold={threshold}: a probability between 0 and 1, or None for the winning class.")
         if threshold is None and soft:
             raise ValueError("soft=True has no threshold: leave it at its default.")
-        self.reference = reference
+        self.reference = None if reference is None else plain(reference)
         self.threshold = threshold
         self.soft = soft
 
     def check(self, spatial_shape: tuple[int, ...], batch: int) -> None:
         super().check(spatial_shape, batch)
         if self.reference is not None:
-            shape = tuple(for_item(self.reference, 0, len(spatial_shape)).shape[-len(spatial_shape) :])
-            if shape != spatial_shape:
-                raise ValueError(f"the reference has shape {shape}, the image {spatial_shape}.")
+            check_count(self.reference, spatial_shape, batch, "reference")
+            without_leading_axes(for_item(self.reference, 0, len(spatial_shape)), spatial_shape, "the reference")
 
     def bind(self, output: Tensor, item: int) -> BoundScore:
         spatial = tuple(output.shape[2:])
@@ -202,6 +211,8 @@ class RoIDice(_ClassScore):
         box = bounding_box(roi)
         inside = roi[as_slices(box)]
         classes = self._classes(output)
+        if self.threshold is None and output.shape[1] == 1:
+            raise ValueError("threshold=None asks which class wins; the network gives one channel: set a threshold.")
         cropped = output[(slice(None), slice(None), *as_slices(box))]
         references = [self._reference(cropped, item, spatial, box, index)[inside] for index in classes]
         for index, reference in zip(classes, references, strict=True):
@@ -280,6 +291,10 @@ class CallableScore(Score):
         self.function = function
         self.box = box
 
+    def check(self, spatial_shape: tuple[int, ...], batch: int) -> None:
+        if self.box is not None:
+            check_box(self.box, spatial_shape, "the score's box")
+
     def reads(self, spatial_shape: tuple[int, ...], item: int) -> Box | None:
         return self.box
 
@@ -347,6 +362,12 @@ def for_item(value: Tensor | Box, item: int, axes: int) -> Tensor | Any:
     if isinstance(value, Tensor) and value.ndim == axes + 2 and len(value) > 1:
         return value[item]
     return value
+
+
+def check_count(value: Tensor | Box, spatial_shape: tuple[int, ...], batch: int, name: str) -> None:
+    """Raise unless a ``(B, 1, *spatial)`` tensor has one share per item; what has no such axis serves all items."""
+    if isinstance(value, Tensor) and value.ndim == len(spatial_shape) + 2 and len(value) not in (1, batch):
+        raise ValueError(f"the {name} is given for {len(value)} items, the batch has {batch}.")
 
 
 def as_slices(box: Box) -> tuple[slice, ...]:

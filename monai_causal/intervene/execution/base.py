@@ -13,10 +13,10 @@ from torch import Tensor
 
 from monai_causal.intervene.execution.session import Session, is_out_of_memory
 from monai_causal.intervene.fills import Fill, Replacement
-from monai_causal.intervene.regions import Box, Region
+from monai_causal.intervene.regions import Box, Region, Regions
 from monai_causal.intervene.scores import as_slices
 
-__all__ = ["Answers", "BatchSize", "Execution", "Job", "crop", "intervene"]
+__all__ = ["Answers", "BatchSize", "Execution", "Job", "PreparedFill", "crop", "intervene"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,16 @@ class BatchSize:
                 continue
             yield chunk, result
             start += len(chunk)
+
+
+@dataclass(frozen=True)
+class PreparedFill(Fill):
+    """A fill that has looked at the image already."""
+
+    replacement: Replacement
+
+    def prepare(self, image: Tensor, regions: Regions, seed: int) -> Replacement:
+        return self.replacement
 
 
 class Execution(ABC):

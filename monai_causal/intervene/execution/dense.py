@@ -32,7 +32,9 @@ class Dense(Execution):
 
     def open(self, image: Tensor, regions: Regions, fill: Fill, seed: int) -> Tensor:
         self.look(image, fill.prepare(image[0], regions, seed))
-        return self.session(self._copies(1))
+        output = self.session(self._copies(1))
+        self._buffer = None  # the network may have written into it, or have returned a view of it
+        return output
 
     def look(self, image: Tensor, replacement: Replacement) -> None:
         """Take over an image whose first answer is known already."""

@@ -44,7 +44,8 @@ class Plan:
     Attributes:
         steps: what is run: each step, the box of its result, and the boxes that it reads of its operands.
         boxes: the box of each value that changes, the image included.
-        signature: plans that agree in it can run as one batch: the same steps on boxes of the same shapes.
+        signature: plans that agree in it can run as one batch: regions of one shape, the same steps on boxes of the
+            same shapes.
     """
 
     steps: tuple[tuple[Step, Box, tuple[Box, ...]], ...]
@@ -76,7 +77,7 @@ class Estimate:
         partial = sum(map(_cost, plans)) / len(plans)
         rate = _MULTIPLICATIONS_PER_SECOND.get(device.type, 2e10)
         seconds = partial / rate + sum(len(plan.steps) for plan in plans) / len(plans) * _SECONDS_PER_STEP
-        share = partial / total
+        share = partial / max(total, 1)
         reason = f"a partial forward takes {100 * share:.2g} % of the multiplications of a whole one"
         obstacle = next(iter(trace.global_steps()), None)
         if obstacle is not None:
@@ -115,6 +116,11 @@ class Incremental(Execution):
         self.session.forwards += 1
         return self.values[self.trace.output.name]
 
+    def settle(self) -> Tensor:
+        """The first answer from the network itself, where round-off could decide it; items are built on it, too."""
+        output = self.values[self.trace.output.name] = self.session(self.image.clone())
+        return output
+
     def run(self, jobs: Sequence[Job], box: Box | None) -> Iterator[Answers]:
         needs = _needs(self.trace, box)
         output = self.trace.output.name
@@ -134,8 +140,10 @@ class Incremental(Execution):
                 outputs = base.repeat(len(done), *(1,) * (base.ndim - 1))
                 span: Box | None = None
                 for item, job in enumerate(done):
-                    inside = self._plans[job.region.box].boxes[output]
-                    _view(outputs[item], inside, corner).copy_(changed[item])
+                    place = self._plans[job.region.box].boxes[output]
+                    inside = place if box is None else intersect(place, box)
+                    assert inside is not None
+                    _view(outputs[item], inside, corner).copy_(_view(changed[item], inside, _corner(place)))
                     span = union(span, inside)
                 yield Answers(done, outputs, span and _shifted(span, corner))
 
@@ -201,6 +209,8 @@ class Incremental(Execution):
             if all(inside == insides[0] for inside in insides) and _holds(whole(new.shape[2:]), insides[0]):
                 return _view(new, insides[0])
         base = self._base(value, len(boxes[0]))
+        if not base.ndim:
+            return base
         size = whole(base.shape[2:])
         if new is None and all(box == boxes[0] for box in boxes) and _holds(size, boxes[0]):
             return _view(base, boxes[0]).expand(len(boxes), *(-1,) * (base.ndim - 1))
@@ -218,9 +228,11 @@ class Incremental(Execution):
         return result
 
     def _base(self, value: Value, axes: int) -> Tensor:
-        """The value for the untouched image; a constant gets the axes that broadcasting would give it."""
+        """The value for the untouched image; a constant gets the axes that broadcasting would give it, unless it has
+        none at all: such a number does not decide the precision of a result."""
         base: Tensor = self.values[value.name]
-        return base if base.ndim >= axes + 2 else base.reshape(*(1,) * (axes + 2 - base.ndim), *base.shape)
+        missing = axes + 2 - base.ndim
+        return base if missing <= 0 or not base.ndim else base.reshape(*(1,) * missing, *base.shape)
 
 
 def _needs(trace: Trace, box: Box | None) -> dict[str, Box]:
@@ -230,8 +242,8 @@ def _needs(trace: Trace, box: Box | None) -> dict[str, Box]:
         if not step.varying or step.name not in needs:
             continue
         for value, read in zip(step.inputs, _reads(step, needs[step.name]), strict=True):
-            inside = clip(read, value.shape[2:])
-            if value.varying and all(start < stop for start, stop in inside):
+            inside = intersect(read, whole(value.shape[2:])) if value.varying else None
+            if inside is not None:
                 needs[value.name] = union(needs.get(value.name), inside)
     return needs
 
@@ -239,7 +251,7 @@ def _needs(trace: Trace, box: Box | None) -> dict[str, Box]:
 def _plan(trace: Trace, needs: dict[str, Box], region: Box) -> Plan:
     """Follow a region of the image forwards, through what is needed."""
     boxes: dict[str, Box] = {}
-    if intersect(region, needs[trace.input.name]) is not None:
+    if trace.input.name in needs and intersect(region, needs[trace.input.name]) is not None:
         boxes[trace.input.name] = region
     steps: list[tuple[Step, Box, tuple[Box, ...]]] = []
     for step in trace.steps:
@@ -258,8 +270,8 @@ def _plan(trace: Trace, needs: dict[str, Box], region: Box) -> Plan:
         if box is not None:
             boxes[step.name] = box
             steps.append((step, box, _reads(step, box)))
-    signature = tuple((step.name, shape_of(box), *map(shape_of, reads)) for step, box, reads in steps)
-    return Plan(tuple(steps), boxes, signature)
+    partial = ((step.name, shape_of(box), *map(shape_of, reads)) for step, box, reads in steps)
+    return Plan(tuple(steps), boxes, (trace.output.name in boxes, shape_of(region), *partial))
 
 
 def _reads(step: Step, box: Box) -> tuple[Box, ...]:

@@ -45,6 +45,7 @@ class Modules(Execution):
             if component.module not in self._known:
                 raise ValueError(f"the network has no module {component.module!r}: make the regions from this network.")
             by_module.setdefault(component.module, []).append(component)
+        fills = {module: fill.through(partial(self._donor_activation, module)) for module in by_module}
         output, activations = self._capture(image, list(by_module))
         self._regions: dict[Component, Region] = {}
         self._replacements: dict[str, Replacement] = {}
@@ -52,12 +53,8 @@ class Modules(Execution):
             activation = activations[module][0]
             items = [_as_region(component, activation) for component in components]
             self._regions.update(zip(components, items, strict=True))
-
-            def donor_activation(donor: Tensor, module: str = module) -> Tensor:
-                return self._capture(donor.to(image), [module])[1][module]
-
             sites = Regions(tuple(activation.shape[1:]), tuple(items))
-            self._replacements[module] = fill.through(donor_activation).prepare(activation, sites, seed)
+            self._replacements[module] = fills[module].prepare(activation, sites, seed)
         return output
 
     def run(self, jobs: Sequence[Job], box: Box | None) -> Iterator[Answers]:
@@ -73,11 +70,16 @@ class Modules(Execution):
 
         def replaced(owner: nn.Module, inputs: Any, activation: Tensor) -> Tensor:
             activation = activation.clone()
-            intervene(activation, sites, self._replacements[module])
+            intervene(_channels_first(owner, activation), sites, self._replacements[module])
             return activation
 
         with self._hooked({module: replaced}):
-            return self.session(self.image.expand(len(jobs), *self.image.shape[1:]))
+            return self.session(self.image.repeat(len(jobs), *(1,) * (self.image.ndim - 1)))
+
+    def _donor_activation(self, module: str, donor: Tensor) -> Tensor:
+        if donor.shape[:2] != self.image.shape[:2] or donor.ndim != self.image.ndim:
+            raise ValueError(f"a donor has shape {tuple(donor.shape[1:])}, the image {tuple(self.image.shape[1:])}.")
+        return self._capture(donor.to(self.image), [module])[1][module]
 
     def _capture(self, image: Tensor, modules: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
         activations: dict[str, Tensor] = {}
@@ -92,12 +94,17 @@ class Modules(Execution):
                     raise ValueError(
                         f"module {module!r} runs more than once per forward: name a module that runs once."
                     )
-                activations[module] = activation.clone()
+                if len(activation) != len(image):
+                    raise ValueError(
+                        f"module {module!r} gives {tuple(activation.shape)} for one image: its first axis is not the "
+                        "batch; name a module around it."
+                    )
+                activations[module] = _channels_first(owner, activation).clone()
 
             return hook
 
         with self._hooked({module: keep(module) for module in modules}):
-            output = self.session(image)
+            output = self.session(image.clone())
         for module in modules:
             if module not in activations:
                 raise ValueError(f"module {module!r} did not run in this network's forward.")
@@ -115,11 +122,18 @@ def _module_of(job: Job) -> str:
     return module
 
 
+def _channels_first(owner: nn.Module, activation: Tensor) -> Tensor:
+    """A view ``(B, C, *axes)`` of an activation, with one axis at least; some layers have their channels last."""
+    if isinstance(owner, nn.Linear | nn.LayerNorm):
+        activation = activation.movedim(-1, 1)
+    return activation[(..., *(None,) * (3 - activation.ndim))]
+
+
 def _as_region(component: Component, activation: Tensor) -> Region:
     """A component seen as a region of its module's activation ``(C, *spatial)``: all of it, or one channel."""
     box = tuple((0, length) for length in activation.shape[1:])
     if component.channel is None:
         return Region(component.id, box, name=component.name)
     if component.channel >= len(activation):
-        raise ValueError(f"{component.name}: the module's activation has {len(activation)} channels on its first axis.")
+        raise ValueError(f"{component.name}: the module's activation has {len(activation)} channels.")
     return Region(component.id, box, channels=(component.channel, component.channel + 1), name=component.name)

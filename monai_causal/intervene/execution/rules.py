@@ -108,6 +108,7 @@ def _rule(*kinds: str) -> Callable[[Callable[[Call], Local | None]], Callable[[C
         "clamp_max",
         "square",
     ),
+    *("gt", "ge", "lt", "le", "eq", "ne", "logical_not", "logical_and", "logical_or"),
     *("clone", "alias", "contiguous", "detach", "dropout", "feature_dropout", "to", "_to_copy", "lift_fresh_copy"),
 )
 def _elementwise(call: Call) -> Local:
@@ -127,6 +128,12 @@ def _concatenation(call: Call) -> Local | None:
     tensors = call.arguments["tensors"]
     whole = all(len(value.shape) == len(call.shape) for value in tensors)
     return (Pointwise(), tensors) if whole and call.arguments["dim"] % len(call.shape) == 1 else None
+
+
+@_rule("softmax", "log_softmax", "split", "split_with_sizes", "chunk")
+def _along_channels(call: Call) -> Local | None:
+    source = call.arguments["self"]
+    return (Pointwise(), [source]) if call.arguments["dim"] % len(call.shape) == 1 else None
 
 
 @_rule("repeat")

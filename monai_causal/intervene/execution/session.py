@@ -45,6 +45,8 @@ class Session:
     def call(self, batch: Tensor, *args: Any) -> Any:
         """The network itself on a batch; every forward passes here."""
         self.forwards += len(batch)
+        if self.inferer is not None:
+            batch = batch.clone()  # a window may be a view of the image, and the network may write into what it gets
         return self.network(batch, *args)
 
     def __call__(self, batch: Tensor) -> Tensor:

@@ -148,7 +148,7 @@ class TraceCache:
 
 def _checked(made: Trace, session: Session, image: Tensor) -> Trace:
     """Compare with the network itself, once: a branch that the export froze must not go unseen."""
-    expected = session(image)
+    expected = session(image.clone())
     found = made.forward(image)[made.output.name]
     scale = float(expected.abs().max()) + 1
     error = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
@@ -169,6 +169,8 @@ def trace(network: Any, image: Tensor) -> Trace:
         raise NotTraceableError(f"torch.export does not take this network ({line[:160]})") from error
     if program.graph_signature.buffers_to_mutate:
         raise NotTraceableError("the network writes into its own buffers")
+    if program.graph_signature.user_inputs_to_mutate:
+        raise NotTraceableError("the network writes into its input")
     values: dict[str, Value] = {}
     steps: dict[str, Step] = {}
     for node in program.graph.nodes:
@@ -204,7 +206,9 @@ def _read(node: Any, values: dict[str, Value], image: Tensor) -> Step:
     reads = tuple({value.name: value for value in values_in(arguments)}.values())
     varying = any(value.varying for value in reads)
     shape = _shape(node)
-    local = local_rule(Call(kind, arguments, shape, image)) if varying and len(shape) == image.ndim else None
+    # A rule knows spatial axes; what has folded some of them into the batch is global.
+    of_one_item = len(shape) == image.ndim and shape[0] == 1
+    local = local_rule(Call(kind, arguments, shape, image)) if varying and of_one_item else None
     rule, operands = local if local else (None, ())
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     module = stack[-1][0] if stack else ""
@@ -319,6 +323,8 @@ def _fold_norms(steps: tuple[Step, ...], output: str) -> tuple[tuple[Step, ...],
         )
         if before is None or not before.kind.startswith("conv") or before.rule is None or readers[before.name] != 1:
             continue
+        if any(value.name in by_name and not value.varying for value in values_in([before.arguments, step.arguments])):
+            continue  # a weight that is itself computed, such as a normalised one
         if before.name == output or (before.kind.startswith("conv_transpose") and before.arguments["groups"] != 1):
             continue
         weight, bias = (Value(f"{step.name}.{part}", shape, False) for part, shape in _folded_shapes(before))

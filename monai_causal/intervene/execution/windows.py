@@ -9,9 +9,9 @@ run's to the bit, for any architecture.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
-from monai.inferers import SlidingWindowInferer
+from monai.inferers import SliceInferer, SlidingWindowInferer
 from monai.utils import fall_back_tuple
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from monai_causal.intervene.fills import Fill, Replacement
 from monai_causal.intervene.regions import Box, Region, Regions
 from monai_causal.intervene.scores import output_tensor
 
-__all__ = ["Windows"]
+__all__ = ["Windows", "slides_windows"]
 
 WindowBatch = tuple[Box, ...]
 """The boxes of the windows that go through the network together, in the padded image's coordinates."""
@@ -35,7 +35,7 @@ class Windows(Execution):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session, BatchSize(1))  # the inferer batches windows, not interventions
-        if not isinstance(session.inferer, SlidingWindowInferer):
+        if not slides_windows(session.inferer):
             raise ValueError(
                 "execution='windows' needs windows: Evaluator(network, inferer=SlidingWindowInferer(...))."
             )
@@ -112,6 +112,11 @@ class _Recall:
             return self.execution._network(windows, slices)
         # The inferer multiplies what it gets by the window's weights in place, hence a copy.
         return _copied(self.execution._answers[boxes])
+
+
+def slides_windows(inferer: Any) -> TypeGuard[SlidingWindowInferer]:
+    """Whether an inferer cuts its windows as MONAI's sliding window does; one that goes slice by slice does not."""
+    return isinstance(inferer, SlidingWindowInferer) and not isinstance(inferer, SliceInferer)
 
 
 def _boxes(slices: Sequence[Sequence[slice]]) -> WindowBatch:
