@@ -171,7 +171,8 @@ class Evaluator:
             bound = score.bind(output, item)
         first = bound.value(crop(output, bound.box))
         before = first.reshape(-1).clone()  # a network may reuse the memory of its output
-        changes = torch.zeros(len(jobs), len(before), dtype=torch.float64, device=before.device)
+        rows: list[int] = []
+        scores: list[Tensor] = []
         quiet = None if self.progress else True  # None: tqdm looks whether there is a terminal
         with tqdm(total=len(jobs), desc="interventions", disable=quiet, leave=False) as bar:
             for answers in execution.run(jobs, bound.box):
@@ -185,7 +186,11 @@ class Evaluator:
                         again = execution.alone(answers.jobs[place], bound.box)
                         after[place] = bound.value(again).reshape(-1)
                         record.recomputed += 1
-                changes[[job.row for job in answers.jobs]] = after - before
+                rows.extend(job.row for job in answers.jobs)
+                scores.append(after - before)
+        changes = torch.zeros(len(jobs), len(before), dtype=torch.float64, device=before.device)
+        if rows:
+            changes[torch.tensor(rows, device=before.device)] = torch.cat(scores)
         record.execution, record.reason, record.batch_size = execution.name, reason, execution.batch.size
         record.notes.extend(execution.batch.notes)
         return before.cpu(), changes.cpu(), first.ndim == 2
@@ -278,6 +283,9 @@ def _checked_image(image: Tensor, regions: Regions | ModuleRegions) -> Tensor:
     spatial_shape = tuple(image.shape[2:])
     if isinstance(regions, Regions) and regions.spatial_shape != spatial_shape:
         raise ValueError(f"the regions are for images of shape {regions.spatial_shape}, this one has {spatial_shape}.")
+    for region in regions if isinstance(regions, Regions) else ():
+        if region.channels is not None and not 0 <= region.channels[0] < region.channels[1] <= image.shape[1]:
+            raise ValueError(f"region {region.id} takes channels {region.channels}; the image has {image.shape[1]}.")
     plain = image.as_tensor() if isinstance(image, MetaTensor) else image
     plain = plain.detach()
     if not torch.isfinite(plain).all():

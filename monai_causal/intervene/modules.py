@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from monai_causal.intervene.regions import positions
+
 __all__ = ["Component", "ModuleRegions", "module_regions"]
 
 
@@ -51,8 +53,9 @@ class ModuleRegions:
         return tuple(component.name for component in self.items)
 
     def subset(self, indices: Iterable[int]) -> ModuleRegions:
-        """Some of the components, in the order of ``indices``. Identities are kept."""
-        return replace(self, items=tuple(self.items[int(i)] for i in indices))
+        """Some of the components, in the order of ``indices``: positions, or one bool per component. Identities are
+        kept."""
+        return replace(self, items=tuple(self.items[i] for i in positions(indices, len(self))))
 
 
 def module_regions(
@@ -60,18 +63,20 @@ def module_regions(
 ) -> ModuleRegions:
     """Name a network's components.
 
-    Args:
-        network: the network.
-        modules: dotted names as in ``network.named_modules()``; by default every convolution, linear layer and
-            normalisation, the finest parts that compute something.
-        channels: one component per output channel of a module instead of one per module; the module must know its
-            number of channels (``out_channels``, ``num_features`` or ``out_features``).
+        Args:
+            network: the network.
+            modules: dotted names as in ``network.named_modules()``; by default every convolution, linear layer and
+                normalisation, the finest parts that compute something.
+            channels: one component per output channel of a module instead of one per module; the module must know its
+                number of channels (``out_channels``, ``num_features`` or ``out_features``).
 
-    Example:
-        >>> from torch import nn
-        >>> net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 1, 1))
-        >>> module_regions(net).names, module_regions(net, "0", channels=True).names
-        (('0', '2'), ('0[0]', '0[1]', '0[2]'))
+        Example:
+            >>> from torch import nn
+
+    from monai_causal.intervene.regions import positions
+            >>> net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 1, 1))
+            >>> module_regions(net).names, module_regions(net, "0", channels=True).names
+            (('0', '2'), ('0[0]', '0[1]', '0[2]'))
     """
     known = dict(network.named_modules())
     if modules is None:

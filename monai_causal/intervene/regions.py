@@ -139,12 +139,7 @@ class Regions:
     def subset(self, indices: Iterable[int]) -> Regions:
         """Some of the regions, in the order of ``indices``: positions in this set, or one bool per region. Identities
         are kept."""
-        positions = torch.as_tensor(indices if isinstance(indices, Tensor | np.ndarray) else list(indices))
-        if positions.dtype == torch.bool:
-            if len(positions) != len(self):
-                raise ValueError(f"{len(positions)} bools for {len(self)} regions: give one per region, or positions.")
-            positions = positions.nonzero().flatten()
-        return replace(self, items=tuple(self.items[i] for i in positions.tolist()))
+        return replace(self, items=tuple(self.items[i] for i in positions(indices, len(self))))
 
     def touches(self, other: Regions | Region | Box | Tensor | np.ndarray) -> Tensor:
         """Which regions share a voxel with ``other`` (regions, a region, a box or a mask): bool ``(regions,)``."""
@@ -176,6 +171,16 @@ class Regions:
 
     def to(self, device: torch.device) -> Regions:
         return replace(self, items=tuple(region.to(device) for region in self.items))
+
+
+def positions(indices: Iterable[int], count: int) -> list[int]:
+    """Positions among ``count`` regions, from positions or from one bool per region."""
+    chosen = torch.as_tensor(indices if isinstance(indices, Tensor | np.ndarray) else list(indices))
+    if chosen.dtype == torch.bool:
+        if len(chosen) != count:
+            raise ValueError(f"{len(chosen)} bools for {count} regions: give one per region, or positions.")
+        chosen = chosen.nonzero().flatten()
+    return chosen.tolist()
 
 
 def coverage(where: Regions | Region | Box | Tensor | np.ndarray, spatial_shape: Sequence[int]) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from monai.data import MetaTensor
 from torch import Tensor
 
 from monai_causal.intervene.regions import Box, bounding_box, check_box, coverage, plain, without_leading_axes
@@ -339,6 +340,8 @@ def resolve(activation: Activation, channels: int) -> str:
 def output_tensor(output: Any) -> Tensor:
     """The segmentation in what a network returned: a tensor, a dict (``"out"`` or its only tensor) or a sequence (its
     first tensor: the finest of a deeply supervised network)."""
+    if isinstance(output, MetaTensor):
+        return output.as_tensor()
     if isinstance(output, Tensor):
         return output
     if isinstance(output, dict):
@@ -346,7 +349,7 @@ def output_tensor(output: Any) -> Tensor:
             return output_tensor(output["out"])
         tensors = [value for value in output.values() if isinstance(value, Tensor)]
         if len(tensors) == 1:
-            return tensors[0]
+            return output_tensor(tensors[0])
         raise ValueError(
             f"the network returned a dict with keys {sorted(map(str, output))}: wrap it to return one tensor."
         )

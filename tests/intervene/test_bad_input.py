@@ -248,3 +248,11 @@ def test_an_inferer_beside_the_incremental_execution() -> None:
 def test_the_incremental_execution_says_why_it_cannot() -> None:
     with pytest.raises(RuntimeError, match=r"only an nn\.Module can be taken apart; this network is a plain callable"):
         Evaluator(lambda batch: batch, execution="incremental")(IMAGE, GRID, MeanFill(), mean)
+
+
+def test_a_region_of_channels_that_the_image_has_not() -> None:
+    network = Counting(nn.Conv2d(2, 1, 1))
+    regions = Regions((8, 8), (Region(0, ((0, 4), (0, 4)), channels=(1, 3)),))
+    with pytest.raises(ValueError, match=r"region 0 takes channels \(1, 3\); the image has 2"):
+        Evaluator(network)(torch.rand(1, 2, 8, 8), regions, 0.0, lambda output: output.flatten(1).mean(1))
+    assert network.batches == []

@@ -98,3 +98,10 @@ def test_a_network_without_channels_needs_names() -> None:
     assert module_regions(network, "1").names == ("1",)
     with pytest.raises(ValueError, match="no module of this network computes channels"):
         module_regions(nn.Conv2d(1, 1, 1))  # the network itself is no component of it
+
+
+def test_a_subset_is_chosen_by_positions_or_by_one_bool_per_component() -> None:
+    regions = module_regions(nn.Sequential(nn.Conv2d(1, 3, 1)), channels=True)
+    assert regions.subset([False, True, True]).ids == regions.subset([1, 2]).ids == (1, 2)
+    with pytest.raises(ValueError, match="2 bools for 3 regions"):
+        regions.subset([True, False])

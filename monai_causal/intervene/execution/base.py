@@ -107,11 +107,15 @@ class Execution(ABC):
         against."""
 
 
-def intervene(buffer: Tensor, jobs: Sequence[Job], replacement: Replacement) -> None:
-    """``do(region := fill)`` on each item of a batch in place."""
-    for item, job in zip(buffer, jobs, strict=True):
+def intervene(buffer: Tensor, jobs: Sequence[Job], replacement: Replacement) -> list[Tensor]:
+    """``do(region := fill)`` on each item of a batch in place; the views ``(C, *region.shape)`` that were written."""
+    views = []
+    for item, job in enumerate(jobs):
         region: Region = job.region
-        region.write(item[region.index], replacement(region, job.draw))
+        view = buffer[item][region.index]
+        region.write(view, replacement(region, job.draw))
+        views.append(view)
+    return views
 
 
 def crop(output: Tensor, box: Box | None) -> Tensor:

@@ -43,29 +43,30 @@ class Dense(Execution):
         self._buffer = None
 
     def run(self, jobs: Sequence[Job], box: Box | None) -> Iterator[Answers]:
-        for done, outputs in self.batch.run(jobs, lambda chunk: crop(self._forward(chunk), box)):
+        for done, outputs in self.batch.run(jobs, lambda chunk: self._forward(chunk, box)):
             yield Answers(done, outputs)
         self._buffer = None
 
     def alone(self, job: Job, box: Box | None) -> Tensor:
-        return crop(self._forward([job]), box)
+        return self._forward([job], box)
 
-    def _forward(self, jobs: Sequence[Job]) -> Tensor:
+    def _forward(self, jobs: Sequence[Job], box: Box | None) -> Tensor:
         buffer = self._copies(len(jobs))
+        original = self.image[0]
         try:
-            intervene(buffer, jobs, self.replacement)
+            views = intervene(buffer, jobs, self.replacement)
             version = buffer._version
-            output = self.session(buffer)
+            output = crop(self.session(buffer), box)
             if buffer._version != version:  # the network wrote into its input
                 self._buffer = None
-            elif _same_memory(output, buffer):
-                output = output.clone()
+                return output
         except BaseException:
             self._buffer = None
             raise
-        if self._buffer is not None:
-            for item, job in zip(buffer, jobs, strict=True):
-                item[job.region.index].copy_(self.image[0][job.region.index])
+        if _same_memory(output, buffer):
+            output = output.clone()
+        for view, job in zip(views, jobs, strict=True):
+            view.copy_(original[job.region.index])
         return output
 
     def _copies(self, count: int) -> Tensor:

@@ -194,6 +194,8 @@ def _read(node: Any, values: dict[str, Value], image: Tensor) -> Step:
     if node.target is operator.getitem:
         # One part of an operation with several results; each part that is read becomes a step of its own.
         source, pick = node.args
+    if not isinstance(source.target, torch._ops.OpOverload):
+        raise NotTraceableError(f"{source.target} holds operations of its own")
     arguments, target = _bound(source, values), source.target
     kind = target.overloadpacket.__name__
     if (

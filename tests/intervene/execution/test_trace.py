@@ -186,6 +186,10 @@ def branches(self: nn.Module, image: Tensor) -> Tensor:
     return self.layers[0](image) if image.mean() > 0.5 else image
 
 
+def chooses(self: nn.Module, image: Tensor) -> Tensor:
+    return torch.cond(image.sum() > 0, self.layers[0], torch.clone, (image,))
+
+
 def with_buffer(network: nn.Module) -> nn.Module:
     network.register_buffer("calls", torch.zeros(()))
     return network
@@ -200,6 +204,7 @@ def with_buffer(network: nn.Module) -> nn.Module:
         (Function(branches, conv()), r"torch\.export does not take this network \(Could not guard on data-dependent"),
         (Function(lambda self, x: {"a": x + 1, "b": x}), r"keys \['a', 'b'\]"),
         (Function(lambda self, x: None), "NoneType"),
+        (Function(chooses, conv()), "cond holds operations of its own"),
         (Function(lambda self, x: F.pad(x, (9, 9), mode="reflect")), r"torch\.export does not take this network"),
     ],
 )
