@@ -179,6 +179,10 @@ class Sized(nn.Module):
 
 FORMS: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "half the size": (lambda answer: F.avg_pool2d(answer, 2), r"\(1, 1, 12, 10\) into \(1, 2, 6, 5\)"),
+    "half the size, resampled": (
+        lambda answer: F.interpolate(answer, scale_factor=0.5, mode="bilinear"),
+        r"\(1, 1, 12, 10\) into \(1, 2, 6, 5\)",
+    ),
     "a larger one": (lambda answer: F.pad(answer, (1, 1)), r"\(1, 1, 12, 10\) into \(1, 2, 12, 12\)"),
     "a classification": (lambda answer: answer.mean((2, 3)), r"\(1, 1, 12, 10\) into \(1, 2\)"),
     "an axis more": (lambda answer: answer[..., None], r"\(1, 1, 12, 10\) into \(1, 2, 12, 10, 1\)"),

@@ -49,10 +49,8 @@ class Windows(Execution):
         self._answers = {}
         size = tuple(image.shape[2:])
         # An image smaller than a window is padded on both sides; windows count from the padded corner.
-        self._padding = tuple(
-            max(0, w - n) for w, n in zip(fall_back_tuple(self._inferer.roi_size, size), size, strict=True)
-        )
-        self._offset = tuple(pad // 2 for pad in self._padding)
+        window = fall_back_tuple(self._inferer.roi_size, size)
+        self._offset = tuple(max(0, w - n) // 2 for w, n in zip(window, size, strict=True))
         return output_tensor(self._inferer(image, self._remember))
 
     def run(self, jobs: Sequence[Job], box: Box | None) -> Iterator[Answers]:
@@ -73,14 +71,8 @@ class Windows(Execution):
             self._buffer[0][job.region.index].copy_(self.image[0][job.region.index])
 
     def _touched(self, region: Region, seen: Box | None) -> set[WindowBatch]:
-        if any(self._padding):
-            # Padding may repeat the image's border; what it repeats is not worth working out for one window per axis.
-            changed = tuple(
-                (0, n + pad) if pad else bounds
-                for bounds, n, pad in zip(self._padded(region.box), self.image.shape[2:], self._padding, strict=True)
-            )
-        else:
-            changed = region.box
+        # Padding may repeat the image's border, but along an axis that is padded there is but one window.
+        changed = self._padded(region.box)
         return {
             windows
             for windows in self._answers

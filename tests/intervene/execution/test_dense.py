@@ -112,7 +112,7 @@ def test_batches_in_the_memory_format_that_was_asked_for(size: tuple[int, ...]) 
 
 
 class Small(nn.Module):
-    """Memory for so many items, and no more."""
+    """Memory for so many items, and no more, which shows when the input has been written to."""
 
     def __init__(self, room: int, error: Exception) -> None:
         super().__init__()
@@ -122,6 +122,7 @@ class Small(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         self.batches.append(len(image))
+        image.mul_(2)
         if len(image) > self.room:
             raise self.error
         return image.cumsum(2)
