@@ -125,6 +125,7 @@ class Evaluator:
         score.check(tuple(asked.shape[2:]), len(asked))
         if not draw_numbers:
             raise ValueError(f"draws={draws!r}: at least one draw is needed.")
+        fill.check_draws(draw_numbers)
         if isinstance(regions, Regions):
             regions_here: Regions | ModuleRegions = regions.to(asked.device)
         else:
@@ -235,10 +236,10 @@ class Evaluator:
         return self._dense(session, image), incremental.estimate.reason
 
     def _incremental(self, session: Session, image: Tensor, regions: Regions, score: Score, item: int) -> Incremental:
-        trace = self._traces.get(session, image)
+        trace, values = self._traces.get(session, image)
         _check_output(trace.output.shape, image)
         estimate = Estimate.of(trace, score.reads(tuple(image.shape[2:]), item), regions, image.device)
-        return Incremental(session, self._batch(image, estimate.share), trace, estimate)
+        return Incremental(session, self._batch(image, estimate.share), trace, estimate, values)
 
     def _dense(self, session: Session, image: Tensor) -> Dense:
         return Dense(session, self._batch(image), self.channels_last)

@@ -42,6 +42,10 @@ class Fill(ABC):
         """Look at ``image`` (C, *spatial) once, check that the fill can serve ``regions``, and return the
         replacement."""
 
+    def check_draws(self, draws: Sequence[int]) -> None:
+        """Raise before any forward where the fill cannot serve these draws."""
+        return
+
     def through(self, transform: Callable[[Tensor], Tensor]) -> Fill:
         """The same fill for another tensor made from the image, such as a layer's activation. Only donors change."""
         return self
@@ -143,6 +147,13 @@ class DonorPatchFill(Fill):
     def __len__(self) -> int:
         return len(self.bank)
 
+    def check_draws(self, draws: Sequence[int]) -> None:
+        if self.order == "every" and max(draws) >= len(self):
+            raise ValueError(
+                f"draw {max(draws)} of a bank of {len(self)} donors: order='every' has one draw per donor, "
+                f"draws={len(self)} at most."
+            )
+
     def through(self, transform: Callable[[Tensor], Tensor]) -> DonorPatchFill:
         return DonorPatchFill([transform(donor[None])[0] for donor in self.bank], order=self.order, resize=self.resize)
 
@@ -160,8 +171,6 @@ class DonorPatchFill(Fill):
 
         def replacement(region: Region, draw: int) -> Tensor:
             drawn = self.order == "random"
-            if not drawn and draw >= len(bank):
-                raise ValueError(f"draw {draw} of a bank of {len(bank)} donors: order='every' has one draw per donor.")
             number = draw_integer(len(bank), seed, region.id, draw) if drawn else draw
             donor = bank[number]
             if donor.shape[1:] == region.shape:

@@ -205,6 +205,11 @@ class RoIDice(_ClassScore):
         if self.reference is not None:
             check_count(self.reference, spatial_shape, batch, "reference")
             without_leading_axes(for_item(self.reference, 0, len(spatial_shape)), spatial_shape, "the reference")
+            if 0 not in self.classes:  # background may be what is asked about; what else 0 means, the network decides
+                for item in range(batch):
+                    labels = for_item(self.reference, item, len(spatial_shape)).reshape(spatial_shape)
+                    if not labels.to(torch.bool)[self._mask(spatial_shape, item).to(labels.device)].any():
+                        raise ValueError(_nothing_inside("the reference", "any class", item))
 
     def bind(self, output: Tensor, item: int) -> BoundScore:
         spatial = tuple(output.shape[2:])
@@ -219,10 +224,7 @@ class RoIDice(_ClassScore):
         for index, reference in zip(classes, references, strict=True):
             if not reference.any():
                 source = "the network's own answer" if self.reference is None else "the reference"
-                raise ValueError(
-                    f"{source} holds nothing of class {index} inside the RoI of item {item}: its overlap is undefined. "
-                    "Choose a RoI on the object's boundary, or another class."
-                )
+                raise ValueError(_nothing_inside(source, f"class {index}", item))
 
         def value(cropped: Tensor) -> Tensor:
             answers = [self._answer(cropped, index)[:, inside].double() for index in classes]
@@ -268,6 +270,13 @@ class RoIDice(_ClassScore):
         # the caller brings nothing is known; it is taken to stretch nothing.
         stretch = {"sigmoid": 4, "softmax": 2}.get(resolve(self.activation, cropped.shape[1]), 1)
         return (probability - self.threshold).abs() * stretch
+
+
+def _nothing_inside(source: str, what: str, item: int) -> str:
+    return (
+        f"{source} holds nothing of {what} inside the RoI of item {item}: its overlap is undefined. Choose a RoI on "
+        "the object's boundary, or another class."
+    )
 
 
 class RoIIoU(RoIDice):

@@ -88,6 +88,11 @@ QUESTIONS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         ValueError,
         r"donor 0 of shape \(4, 3\) is smaller than the patch \(4, 4\)",
     ),
+    "more draws than donors": (
+        {"fill": DonorPatchFill(torch.rand(3, 1, 4, 4), order="every"), "draws": 4},
+        ValueError,
+        r"draw 3 of a bank of 3 donors: order='every' has one draw per donor, draws=3 at most",
+    ),
     "constants of other channels": (
         {"fill": ConstantFill([1.0, 2.0])},
         ValueError,
@@ -118,6 +123,11 @@ QUESTIONS: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
         {"score": RoIDice(((2, 5), (2, 5)), torch.ones(12, 11))},
         ValueError,
         r"the reference of shape \(12, 11\) does not fit an image of shape \(12, 10\)",
+    ),
+    "an empty reference": (
+        {"score": RoIDice(((2, 5), (2, 5)), torch.zeros(SIZE))},
+        ValueError,
+        "the reference holds nothing of any class inside the RoI of item 0: its overlap is undefined",
     ),
     "no draws": ({"draws": 0}, ValueError, "draws=0: at least one draw is needed"),
     "an empty range of draws": ({"draws": range(3, 3)}, ValueError, r"draws=range\(3, 3\): at least one draw"),
@@ -207,7 +217,7 @@ def test_an_answer_of_another_size_is_refused_at_the_first_one(name: str, execut
         (MaskedMeanProbability(torch.ones(SIZE)), "gives 2 channels: say which with class_idx"),
         (MaskedMeanProbability(torch.ones(SIZE), class_idx=5), "class_idx=5: the network gives 2 channels"),
         (
-            RoIDice(((2, 5), (2, 5)), torch.zeros(SIZE, dtype=torch.long), class_idx=1),
+            RoIDice(((2, 5), (2, 5)), torch.full(SIZE, 2), class_idx=1),
             "the reference holds nothing of class 1 inside the RoI of item 0",
         ),
         (lambda output: output.mean(), r"the score function gave shape \(\) for 1 items"),

@@ -281,8 +281,11 @@ def test_every_donor_once_and_from_its_middle() -> None:
     replacement = DonorPatchFill(bank, order="every").prepare(image, Regions((5, 5), (region,)), 0)
     for draw in range(3):
         assert torch.equal(torch.as_tensor(replacement(region, draw)), bank[draw, :, 1:4, 1:3])
-    with pytest.raises(ValueError, match="draw 3 of a bank of 3 donors: order='every' has one draw per donor"):
-        replacement(region, 3)
+    fill = DonorPatchFill(bank, order="every")
+    fill.check_draws((2, 0, 1))
+    with pytest.raises(ValueError, match="draw 3 of a bank of 3 donors: order='every' has one draw per donor, draws=3"):
+        fill.check_draws((3, 1))
+    DonorPatchFill(bank).check_draws((3, 1))
 
 
 def test_donors_of_the_region_s_own_size_are_used_whole() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from monai_causal.intervene.execution.base import Answers, BatchSize, Execution, Job, crop
 from monai_causal.intervene.execution.dense import Dense
-from monai_causal.intervene.execution.geometry import Pointwise, clip, intersect, shape_of, union, voxels, whole
+from monai_causal.intervene.execution.geometry import clip, intersect, shape_of, union, voxels, whole
 from monai_causal.intervene.execution.rules import Value
 from monai_causal.intervene.execution.session import Session
 from monai_causal.intervene.execution.trace import Step, Trace
@@ -94,26 +94,43 @@ def smaller_than_tracing(network: Any, image: Tensor, n_jobs: int) -> bool:
 
 
 class Incremental(Execution):
-    """Partial forwards around kept activations."""
+    """Partial forwards around kept activations.
+
+    Args:
+        session: the network.
+        batch: how many interventions at once.
+        trace: the network taken apart.
+        estimate: what the run will cost.
+        values: the trace's forward of the image, where one was made already.
+    """
 
     name = "incremental"
 
-    def __init__(self, session: Session, batch: BatchSize, trace: Trace, estimate: Estimate) -> None:
+    def __init__(
+        self,
+        session: Session,
+        batch: BatchSize,
+        trace: Trace,
+        estimate: Estimate,
+        values: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(session, batch)
         self.trace = trace
         self.estimate = estimate
         self._dense = Dense(session, BatchSize(1))
         if not all(step.batchable for step in trace.steps if step.varying):
             batch.size = 1  # an operation whose arguments hold the size of the batch
-        self._kept = _kept_values(trace)
+        self._forward = values
 
     def open(self, image: Tensor, regions: Regions, fill: Fill, seed: int) -> Tensor:
         self.image = image
         self.replacement = fill.prepare(image[0], regions, seed)
         self._dense.look(image, self.replacement)
         self._plans: dict[Box, Plan] = {}
-        self.values = self.trace.forward(image, self._kept)
-        self.session.forwards += 1
+        if self._forward is None:
+            self._forward = self.trace.forward(image)
+            self.session.forwards += 1
+        self.values, self._forward = self._forward, None
         return self.values[self.trace.output.name]
 
     def settle(self) -> Tensor:
@@ -289,22 +306,6 @@ def _cost(plan: Plan) -> float:
         step.weight * (voxels(box) / voxels(whole(step.shape[2:])) if step.rule is not None else 1)
         for step, box, _ in plan.steps
     )
-
-
-def _kept_values(trace: Trace) -> set[str]:
-    """Values whose base is read around a change: all but those that go through one point-wise step and nowhere else."""
-    readers: dict[str, list[Step]] = {}
-    for step in trace.steps:
-        for value in step.reads:
-            readers.setdefault(value.name, []).append(step)
-    passing = {
-        name
-        for name, steps in readers.items()
-        if len(steps) == 1
-        and isinstance(steps[0].rule, Pointwise)
-        and [value.name for value in steps[0].inputs if value.varying] == [name]
-    }
-    return {trace.input.name, trace.output.name, *readers} - (passing - {trace.input.name, trace.output.name})
 
 
 def _corner(box: Box) -> tuple[int, ...]:

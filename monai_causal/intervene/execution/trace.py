@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from monai_causal.intervene.execution.geometry import Rule
+from monai_causal.intervene.execution.geometry import Pointwise, Rule
 from monai_causal.intervene.execution.rules import ITEM_BY_ITEM, Call, Value, local_rule, values_in
 from monai_causal.intervene.execution.session import Session
 from monai_causal.intervene.scores import output_tensor
@@ -110,8 +110,9 @@ class Trace:
     constants: Callable[[], dict[str, Tensor]]
     """The network's parameters and buffers as they are now, under the names that the steps read."""
 
-    def forward(self, image: Tensor, keep: Set[str] = frozenset()) -> dict[str, Any]:
-        """A whole forward: the output, the constants and the values to ``keep``, by name."""
+    def forward(self, image: Tensor, keep: Set[str] | None = None) -> dict[str, Any]:
+        """A whole forward: the output, the constants and the values to ``keep`` (by default ``kept``), by name."""
+        keep = self.kept if keep is None else keep
         values: dict[str, Any] = {**self.constants(), self.input.name: image}
         last_read = {value.name: step.name for step in self.steps for value in step.reads}
         for step in self.steps:
@@ -120,6 +121,24 @@ class Trace:
                 if value.varying and last_read[value.name] == step.name and value.name not in keep:
                     values.pop(value.name, None)
         return values
+
+    @cached_property
+    def kept(self) -> frozenset[str]:
+        """Values whose base is read around a change: all but those that go through one point-wise step and nowhere
+        else."""
+        readers: dict[str, list[Step]] = {}
+        for step in self.steps:
+            for value in step.reads:
+                readers.setdefault(value.name, []).append(step)
+        ends = {self.input.name, self.output.name}
+        passing = {
+            name
+            for name, steps in readers.items()
+            if len(steps) == 1
+            and isinstance(steps[0].rule, Pointwise)
+            and [value.name for value in steps[0].inputs if value.varying] == [name]
+        }
+        return frozenset(ends | (readers.keys() - passing))
 
     def global_steps(self) -> list[Step]:
         """Operations that read all of the image, or of what was made from it."""
@@ -132,29 +151,34 @@ class TraceCache:
     def __init__(self) -> None:
         self._traces: dict[tuple[Any, ...], Trace | NotTraceableError] = {}
 
-    def get(self, session: Session, image: Tensor) -> Trace:
-        """The trace for images like ``image`` (1, C, *spatial), made at the first asking."""
+    def get(self, session: Session, image: Tensor) -> tuple[Trace, dict[str, Any] | None]:
+        """The trace for images like ``image`` (1, C, *spatial), made at the first asking; and then, too, the forward
+        of this image that checked it."""
         key = (tuple(image.shape), image.dtype, image.device)
+        values = None
         if key not in self._traces:
             try:
-                self._traces[key] = _checked(trace(session.network, image), session, image)
+                made = trace(session.network, image)
+                values = _checked_forward(made, session, image)
+                self._traces[key] = made
             except NotTraceableError as error:
                 self._traces[key] = error
         known = self._traces[key]
         if isinstance(known, NotTraceableError):
             raise known
-        return known
+        return known, values
 
 
-def _checked(made: Trace, session: Session, image: Tensor) -> Trace:
+def _checked_forward(made: Trace, session: Session, image: Tensor) -> dict[str, Any]:
     """Compare with the network itself, once: a branch that the export froze must not go unseen."""
     expected = session(image.clone())
-    found = made.forward(image)[made.output.name]
+    values = made.forward(image)
+    found = values[made.output.name]
     scale = float(expected.abs().max()) + 1
     error = float((found - expected).abs().max()) if found.shape == expected.shape else float("inf")
     if not error <= 1e-5 * scale:
         raise NotTraceableError(f"the network taken apart gives another answer (largest difference {error:.2g})")
-    return made
+    return values
 
 
 def trace(network: Any, image: Tensor) -> Trace:

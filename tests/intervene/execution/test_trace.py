@@ -131,7 +131,16 @@ def test_only_what_is_asked_for_is_kept(image: Tensor) -> None:
     found = made.forward(image, {first})
     assert {first, last} <= found.keys()
     assert not {second, third, made.input.name} & found.keys()
-    assert not {first, second, third} & made.forward(image).keys()
+    assert not {first, second, third} & made.forward(image, set()).keys()
+
+
+@torch.no_grad()
+def test_what_is_read_around_a_change_is_kept_by_default(image: Tensor) -> None:
+    made = trace(nn.Sequential(conv(), nn.Tanh(), conv(), nn.Sigmoid()).double(), image)
+    first, second, third, last = (step.name for step in made.steps)
+    found = made.forward(image)
+    assert {made.input.name, second, last} <= found.keys()
+    assert not {first, third} & found.keys()  # each goes through one point-wise step and nowhere else
 
 
 def test_steps_know_where_they_are(image: Tensor) -> None:
@@ -235,12 +244,14 @@ def test_a_network_is_taken_apart_once_per_kind_of_image(image: Tensor, monkeypa
     monkeypatch.setattr(module, "trace", noted)
     network = conv().double()
     cache, session = TraceCache(), Session(network)
-    first = cache.get(session, image)
-    assert cache.get(session, image + 1) is first
+    first, values = cache.get(session, image)
+    assert values is not None
+    torch.testing.assert_close(values[first.output.name], network(image), rtol=1e-12, atol=1e-12)
+    assert cache.get(session, image + 1) == (first, None)
     assert session.forwards == 1
-    assert cache.get(session, image[..., :4]) is not first
+    assert cache.get(session, image[..., :4])[0] is not first
     network.float()
-    assert cache.get(session, image.float()) is not first
+    assert cache.get(session, image.float())[0] is not first
     assert made == [SHAPE, (1, 2, 8, 4), SHAPE]
 
 
