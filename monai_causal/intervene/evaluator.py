@@ -147,6 +147,14 @@ class Evaluator:
         record.forwards = session.forwards
         return Effects(data, before, regions, draw_numbers, score.unit, items[0][2], image, record)
 
+    def answer(self, image: Tensor) -> Tensor:
+        """The network's own answer ``(B, K, *spatial)``, with the inferer, device and precision of an intervention."""
+        session = Session(self.network, self.inferer, self.device, self.amp)
+        asked = _checked_image(image, None)
+        session.device = session.device or asked.device
+        with session.borrowed():
+            return session(asked.to(session.device).clone())
+
     def _explain_item(
         self,
         session: Session,
@@ -274,7 +282,7 @@ def _check_output(shape: Sequence[int], image: Tensor) -> None:
         )
 
 
-def _checked_image(image: Tensor, regions: Regions | ModuleRegions) -> Tensor:
+def _checked_image(image: Tensor, regions: Regions | ModuleRegions | None) -> Tensor:
     """The image as a plain tensor, or an error that says what is wrong with it."""
     if not isinstance(image, Tensor) or image.ndim < 3 or not image.numel():
         found = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__

@@ -42,9 +42,22 @@ class Fill(ABC):
         """Look at ``image`` (C, *spatial) once, check that the fill can serve ``regions``, and return the
         replacement."""
 
+    @property
+    def distinct_draws(self) -> int | None:
+        """How many different draws there are; ``None`` where chance decides. Most fills leave nothing to chance."""
+        return 1
+
     def check_draws(self, draws: Sequence[int]) -> None:
         """Raise before any forward where the fill cannot serve these draws."""
         return
+
+    def exhaustive(self) -> Fill:
+        """A fill with the same population of replacements whose draws ``0 .. distinct_draws - 1`` are all of it."""
+        if self.distinct_draws is None:
+            raise ValueError(
+                f"{type(self).__name__} draws from no finite set: an exhaustive pass needs one, as of DonorPatchFill."
+            )
+        return self
 
     def through(self, transform: Callable[[Tensor], Tensor]) -> Fill:
         """The same fill for another tensor made from the image, such as a layer's activation. Only donors change."""
@@ -147,6 +160,13 @@ class DonorPatchFill(Fill):
     def __len__(self) -> int:
         return len(self.bank)
 
+    @property
+    def distinct_draws(self) -> int | None:
+        return len(self) if self.order == "every" else None
+
+    def exhaustive(self) -> DonorPatchFill:
+        return DonorPatchFill(self.bank, order="every", resize=self.resize)
+
     def check_draws(self, draws: Sequence[int]) -> None:
         if self.order == "every" and max(draws) >= len(self):
             raise ValueError(
@@ -210,6 +230,10 @@ class CallableFill(Fill):
 
     def __init__(self, function: FillFunction) -> None:
         self.function = function
+
+    @property
+    def distinct_draws(self) -> int | None:
+        return None  # what the function does with its generator is not known
 
     def prepare(self, image: Tensor, regions: Regions, seed: int) -> Replacement:
         def replacement(region: Region, draw: int) -> Tensor | float:

@@ -63,20 +63,18 @@ def module_regions(
 ) -> ModuleRegions:
     """Name a network's components.
 
-        Args:
-            network: the network.
-            modules: dotted names as in ``network.named_modules()``; by default every convolution, linear layer and
-                normalisation, the finest parts that compute something.
-            channels: one component per output channel of a module instead of one per module; the module must know its
-                number of channels (``out_channels``, ``num_features`` or ``out_features``).
+    Args:
+        network: the network.
+        modules: dotted names as in ``network.named_modules()``; by default every convolution, linear layer and
+            normalisation, the finest parts that compute something.
+        channels: one component per output channel of a module instead of one per module; the module must know its
+            number of channels (``out_channels``, ``num_features`` or ``out_features``).
 
-        Example:
-            >>> from torch import nn
-
-    from monai_causal.intervene.regions import positions
-            >>> net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 1, 1))
-            >>> module_regions(net).names, module_regions(net, "0", channels=True).names
-            (('0', '2'), ('0[0]', '0[1]', '0[2]'))
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Conv2d(3, 1, 1))
+        >>> module_regions(net).names, module_regions(net, "0", channels=True).names
+        (('0', '2'), ('0[0]', '0[1]', '0[2]'))
     """
     known = dict(network.named_modules())
     if modules is None:

@@ -31,6 +31,7 @@ __all__ = [
     "Score",
     "activate",
     "as_score",
+    "hard_answer",
     "output_tensor",
 ]
 
@@ -256,9 +257,7 @@ class RoIDice(_ClassScore):
         return activate(cropped, self.activation)[:, index] if self.soft else self._hard_answer(cropped, index)
 
     def _hard_answer(self, cropped: Tensor, index: int) -> Tensor:
-        if self.threshold is None:
-            return cropped.argmax(1) == index
-        return activate(cropped, self.activation)[:, index] > self.threshold
+        return hard_answer(cropped, index, self.activation, self.threshold)
 
     def _distance(self, cropped: Tensor, index: int) -> Tensor:
         """A lower bound of how far the outputs of a voxel must move before its answer changes ``(B, *box)``."""
@@ -337,6 +336,14 @@ def activate(output: Tensor, activation: Activation = "auto") -> Tensor:
     if callable(activation):
         return activation(output)
     return output.sigmoid() if resolve(activation, output.shape[1]) == "sigmoid" else output.softmax(1)
+
+
+def hard_answer(output: Tensor, index: int, activation: Activation = "auto", threshold: float | None = 0.5) -> Tensor:
+    """Where a network answers class ``index``, bool ``(B, *spatial)``: its probability exceeds the threshold, or for
+    ``None`` its output beats all others."""
+    if threshold is None:
+        return output.argmax(1) == index
+    return activate(output, activation)[:, index] > threshold
 
 
 def resolve(activation: Activation, channels: int) -> str:

@@ -127,10 +127,9 @@ class Incremental(Execution):
         self.replacement = fill.prepare(image[0], regions, seed)
         self._dense.look(image, self.replacement)
         self._plans: dict[Box, Plan] = {}
-        if self._forward is None:
-            self._forward = self.trace.forward(image)
-            self.session.forwards += 1
-        self.values, self._forward = self._forward, None
+        self.values = self.trace.forward(image) if self._forward is None else self._forward
+        self._forward = None
+        self.session.forwards += 1
         return self.values[self.trace.output.name]
 
     def settle(self) -> Tensor:
