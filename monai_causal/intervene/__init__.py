@@ -25,6 +25,7 @@ from monai_causal.intervene.scores import (
     MaskedMeanLogit,
     MaskedMeanProbability,
     RoIDice,
+    RoIForegroundShare,
     RoIIoU,
     Score,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Region",
     "Regions",
     "RoIDice",
+    "RoIForegroundShare",
     "RoIIoU",
     "RunRecord",
     "Score",

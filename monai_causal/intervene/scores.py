@@ -27,6 +27,7 @@ __all__ = [
     "MaskedMeanLogit",
     "MaskedMeanProbability",
     "RoIDice",
+    "RoIForegroundShare",
     "RoIIoU",
     "Score",
     "activate",
@@ -286,6 +287,30 @@ class RoIIoU(RoIDice):
     @staticmethod
     def _overlap(common: Tensor, answer: Tensor, reference: Tensor) -> Tensor:
         return common / (answer + reference - common)
+
+
+class RoIForegroundShare(RoIDice):
+    """Share of the RoI's voxels that are answered with the class, a fraction: to trace a missegmented RoI, where a Dice
+    against an empty label is 0 whatever happens. Arguments as :class:`RoIDice`; it needs no reference."""
+
+    unit = "share of the RoI"
+
+    def __init__(
+        self,
+        roi: Tensor | np.ndarray | Box,
+        activation: Activation = "auto",
+        threshold: float | None = 0.5,
+        class_idx: int | Sequence[int] | None = None,
+        soft: bool = False,
+    ) -> None:
+        super().__init__(roi, None, activation, threshold, class_idx, soft)
+
+    @staticmethod
+    def _overlap(common: Tensor, answer: Tensor, reference: Tensor) -> Tensor:
+        return common / reference
+
+    def _reference(self, cropped: Tensor, item: int, spatial: tuple[int, ...], box: Box, index: int) -> Tensor:
+        return torch.ones_like(cropped[0, 0], dtype=torch.bool)
 
 
 class CallableScore(Score):

@@ -573,3 +573,19 @@ def test_regions_that_reach_nothing_need_no_batch_size() -> None:
     effects = Evaluator(network(), execution="incremental")(image, regions, 0.5, score)
     assert effects.record.untouched == 3
     assert not effects.values.any()
+
+
+@pytest.mark.parametrize("execution", ["dense", "windows"])
+def test_its_own_answer(execution: str) -> None:
+    net, image = frozen_inside_a_training_network().double(), an_image(2)
+    modes = [module.training for module in net.modules()]
+    answer = ask(net, execution).answer(MetaTensor(image))
+    assert [module.training for module in net.modules()] == modes
+    assert not answer.requires_grad
+    inferer = ask(net, execution).inferer
+    with torch.no_grad():
+        net.eval()
+        expected = net(image) if inferer is None else inferer(image, net)
+    assert torch.equal(answer, torch.as_tensor(expected))
+    with pytest.raises(ValueError, match="the image holds NaN"):
+        ask(net, execution).answer(image * float("nan"))

@@ -17,8 +17,10 @@ from monai_causal.intervene import (
     MaskedMeanLogit,
     MaskedMeanProbability,
     RoIDice,
+    RoIForegroundShare,
     RoIIoU,
     Score,
+    scores,
 )
 from monai_causal.intervene.scores import BoundScore, activate, as_score, output_tensor
 
@@ -545,6 +547,49 @@ ONES = torch.ones(4, 5)
 def test_scores_that_cannot_be(act: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         act()
+
+
+# --- the share of a RoI, which needs no reference
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("channels", "class_idx", "threshold", "soft"),
+    [(1, None, 0.5, False), (1, None, 0.8, True), (3, 2, 0.3, False), (3, 2, None, False), (3, [0, 2], 0.5, True)],
+)
+def test_foreground_share(shape: tuple[int, ...], channels: int, class_idx: Any, threshold: Any, soft: bool) -> None:
+    outputs, roi = outputs_of(shape, channels), mask_of(shape, 3)
+    found = answer(RoIForegroundShare(roi, "auto", threshold, class_idx, soft), outputs)
+    classes = class_idx if isinstance(class_idx, list) else [class_idx or 0]
+    for item, output in enumerate(outputs):
+        expected = [slow_answer(output, channel, "auto", threshold, soft)[roi.numpy()].mean() for channel in classes]
+        np.testing.assert_allclose(found[item].numpy(), expected if isinstance(class_idx, list) else expected[0])
+
+
+def test_a_share_may_begin_at_nothing() -> None:
+    """Where a Dice would be undefined: the network sees nothing in the RoI, and that is the question."""
+    outputs = torch.full((2, 1, 4, 5), -1.0)
+    outputs[1, 0, 1, :3] = 1.0
+    score = RoIForegroundShare(((1, 3), (0, 5)))
+    assert answer(score, outputs).tolist() == [0.0, 0.3]
+    bound = score.bind(outputs[:1], 0)
+    assert bound.margin is not None  # it is a hard score: what lies near the threshold is run again
+    near = outputs[:, :, 1:3].clone()
+    near[0, 0, 0, 4] = 0.01
+    assert float(bound.margin(near)[0].min()) < 0.011
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, None])
+def test_hard_answers(threshold: float | None) -> None:
+    outputs = outputs_of((7, 9), 3)
+    for index in range(3):
+        found = scores.hard_answer(outputs, index, "auto", threshold)
+        for item, output in enumerate(outputs):
+            if threshold is None:
+                expected = (output.argmax(0) == index).numpy()
+            else:
+                expected = slow_answer(output, index, "auto", threshold, soft=False) > 0
+            np.testing.assert_array_equal(found[item].numpy(), expected)
 
 
 # --- functions as scores
