@@ -27,7 +27,7 @@ from monai_causal.intervene import (
 )
 from monai_causal.intervene.evaluator import ExecutionName
 
-__all__ = ["PART"]
+__all__ = ["PART", "Sizes", "Subject", "subject_of"]
 
 LIMIT = 25
 LOGIT_LIMIT = 1e-4
@@ -100,7 +100,7 @@ def _plan(setting: Setting) -> str:
 
 def _run(setting: Setting, place: Place) -> Outcome:
     sizes = Sizes.of(setting)
-    subject = _subject(sizes, setting, place)
+    subject = subject_of(sizes, setting, place)
     dice = RoIDice(subject.roi, subject.mask)
     blocks = subject.blocks(subject.roi)
     rows_sampled = _even(len(blocks), sizes.sampled)
@@ -230,7 +230,7 @@ def _incremental_row(case: str, timing: Timing, place: Place, dense: Timing) -> 
     return replace(row, batch_size=record.batch_size)
 
 
-def _subject(sizes: Sizes, setting: Setting, place: Place) -> Subject:
+def subject_of(sizes: Sizes, setting: Setting, place: Place) -> Subject:
     network = trained_unet(sizes.training, place.device)
     image, mask = colour_phantom(EXPLAINED + setting.seed, sizes.training)
     return Subject(

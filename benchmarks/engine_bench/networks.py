@@ -21,7 +21,16 @@ from monai_causal.data.phantoms import shapes
 from monai_causal.files import draft_of
 from monai_causal.networks.nets import build_network
 
-__all__ = ["NETWORKS", "Training", "colour_phantom", "half_filled_box", "seeded", "trained_unet", "unet_for_volumes"]
+__all__ = [
+    "NETWORKS",
+    "Training",
+    "cache_folder",
+    "colour_phantom",
+    "half_filled_box",
+    "seeded",
+    "trained_unet",
+    "unet_for_volumes",
+]
 
 _NARROW = (16, 16, 32, 64, 128, 16)
 
@@ -74,7 +83,7 @@ class Training:
 def trained_unet(training: Training, device: torch.device) -> nn.Module:
     """The trained network; trained on the CPU, once, and kept in the user's cache."""
     network = seeded(lambda: build_network("unet", widths=training.widths), training.seed, torch.device("cpu"))
-    kept = _cache() / f"unet-{_digest(training)}.pt"
+    kept = cache_folder() / f"unet-{_digest(training)}.pt"
     if not kept.exists():
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # the weights must not depend on the number of cores
@@ -138,7 +147,7 @@ def _crop(image: Tensor, mask: Tensor, training: Training, draw: np.random.Gener
     return image[(slice(None), *place)], mask[place][None].float()
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "monai_causal" / "benchmarks"
 
