@@ -458,7 +458,9 @@ def phantom_bank(
     (100, (100, 1, 8, 8), 4)
     """
     axes = 2 if isinstance(patch_size, int) else len(patch_size)
-    sides = tuple(size) if size is not None else {2: (128, 128), 3: (48, 48, 48)}[axes]
+    if axes not in (2, 3):
+        raise ValueError(f"patch_size={patch_size}: phantoms have two or three axes.")
+    sides = tuple(size) if size is not None else ((128, 128) if axes == 2 else (48, 48, 48))
     needed = -(-count // PER_PHANTOM)
     first = PHANTOM_SEEDS + 100_000 * seed
     phantoms = ((f"shapes-{number}", shapes(number, size=sides).image) for number in range(first, first + needed))

@@ -283,7 +283,8 @@ def test_the_phantoms_bank(patch_size: int | tuple[int, ...]) -> None:
     size = (128, 128) if len(sides) == 2 else (48, 48, 48)
     window = tuple(slice(c, c + p) for c, p in zip(bank.corners[0].tolist(), sides, strict=True))
     assert torch.equal(bank[0], torch.from_numpy(shapes(first, size=size).image)[(slice(None), *window)])
-    assert {item["id"] for item in load_dataset("phantom", count=3)}.isdisjoint(ids(bank))
+    held = {item["id"] for item in load_dataset("phantom", count=8, size=(24, 24))}
+    assert held.isdisjoint(ids(phantom_bank(0, 200, patch_size)))
 
 
 @pytest.mark.parametrize(
@@ -315,6 +316,8 @@ def test_more_errors(tmp_path: Path) -> None:
         DonorBank.cut([("a", numbered(9, 9))], (4, 4, 4))
     with pytest.raises(ValueError, match="per_image=0, limit=None: a bank has at least one donor"):
         DonorBank.cut([("a", numbered(9, 9))], 4, per_image=0)
+    with pytest.raises(ValueError, match=r"patch_size=\(4, 4, 4, 4\): phantoms have two or three axes"):
+        phantom_bank(patch_size=(4, 4, 4, 4))
     with pytest.raises(ValueError, match="the donors' folder is not there"):
         DonorBank.from_folder(tmp_path / "absent", 4)
     with pytest.raises(ValueError, match="the donors' folder holds no image"):
