@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from monai_causal.visualize.target_layer import deepest_layer, named_layer
+from tests.visualize.networks import TwoHalves
+
+
+class Gated(nn.Module):
+    """A channel gate of one voxel behind the bottleneck, whose two convolutions run in another order than declared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.Conv2d(4, 4, 3, padding=1)
+        self.first = nn.Conv2d(1, 4, 3, stride=4, padding=1)
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 4, 1))
+        self.up = nn.ConvTranspose2d(4, 1, 4, stride=4)
+
+    def forward(self, image: Tensor) -> Tensor:
+        deep = self.second(self.first(image))
+        return self.up(deep * self.gate(deep))
+
+
+def test_the_deepest_is_the_last_run_of_the_smallest_and_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    network = Gated()
+    with caplog.at_level(logging.INFO, logger="monai_causal"):
+        name = deepest_layer(network, lambda: network(torch.rand(1, 1, 16, 16)))
+    assert name == "second"
+    assert "'second'" in caplog.text
+    assert "(4, 4)" in caplog.text
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_no_hook_stays_where_the_forward_fails() -> None:
+    network = Gated()
+    with pytest.raises(RuntimeError):
+        deepest_layer(network, lambda: network(torch.rand(1, 7, 16, 16)))
+    assert not any(module._forward_hooks for module in network.modules())
+
+
+def test_a_network_without_maps_is_an_error() -> None:
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(1, 2, 1), nn.Upsample(8))
+    with pytest.raises(ValueError, match="name a layer with target_layers"):
+        deepest_layer(network, lambda: network(torch.rand(1, 1, 8, 8)))
+
+
+def test_names() -> None:
+    network = TwoHalves(2)
+    assert named_layer(network, None) is None
+    assert named_layer(network, "stem.0") == "stem.0"
+    assert named_layer(network, ["back"]) == "back"
+    with pytest.raises(ValueError, match=r"no layer 'fronte'; near are 'front'"):
+        named_layer(network, "fronte")
+    with pytest.raises(ValueError, match=r"\['front', 'back'\]: one layer"):
+        named_layer(network, ["front", "back"])
