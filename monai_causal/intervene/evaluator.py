@@ -17,7 +17,12 @@ from tqdm.auto import tqdm
 from monai_causal.intervene.effects import Effects, RunRecord
 from monai_causal.intervene.execution.base import BatchSize, Execution, Job, PreparedFill, crop
 from monai_causal.intervene.execution.dense import Dense
-from monai_causal.intervene.execution.incremental import Estimate, Incremental, smaller_than_tracing
+from monai_causal.intervene.execution.incremental import (
+    Estimate,
+    Incremental,
+    count_multiplications,
+    smaller_than_tracing,
+)
 from monai_causal.intervene.execution.modules import Modules
 from monai_causal.intervene.execution.session import Session
 from monai_causal.intervene.execution.trace import NotTraceableError, TraceCache
@@ -99,6 +104,7 @@ class Evaluator:
         self.channels_last = channels_last
         self.tolerance = tolerance
         self._traces = TraceCache()
+        self._multiplications: dict[tuple[Any, ...], int] = {}
 
     def __call__(
         self,
@@ -180,8 +186,7 @@ class Evaluator:
             bound = score.bind(output, item)
         first = bound.value(crop(output, bound.box))
         before = first.reshape(-1).clone()  # a network may reuse the memory of its output
-        rows: list[int] = []
-        scores: list[Tensor] = []
+        changes = torch.zeros(len(jobs), len(before), dtype=torch.float64, device=before.device)
         quiet = None if self.progress else True  # None: tqdm looks whether there is a terminal
         with tqdm(total=len(jobs), desc="interventions", disable=quiet, leave=False) as bar:
             for answers in execution.run(jobs, bound.box):
@@ -195,11 +200,11 @@ class Evaluator:
                         again = execution.alone(answers.jobs[place], bound.box)
                         after[place] = bound.value(again).reshape(-1)
                         record.recomputed += 1
-                rows.extend(job.row for job in answers.jobs)
-                scores.append(after - before)
-        changes = torch.zeros(len(jobs), len(before), dtype=torch.float64, device=before.device)
-        if rows:
-            changes[torch.tensor(rows, device=before.device)] = torch.cat(scores)
+                rows = [job.row for job in answers.jobs]
+                if rows[-1] - rows[0] + 1 == len(rows):  # in order, as dense runs them
+                    torch.sub(after, before, out=changes[rows[0] : rows[-1] + 1])
+                else:
+                    changes[rows] = after - before
         record.execution, record.reason, record.batch_size = execution.name, reason, execution.batch.size
         record.notes.extend(execution.batch.notes)
         return before.cpu(), changes.cpu(), first.ndim == 2
@@ -232,25 +237,40 @@ class Evaluator:
             return self._dense(session, image), f"{type(self.inferer).__name__} is run as it is"
         if self.amp:
             return self._dense(session, image), "autocast rounds logits more than incremental execution may"
-        if smaller_than_tracing(session.network, image, n_jobs):
-            return self._dense(session, image), "the whole work is smaller than taking the network apart"
+        output: Tensor | None = None
+        if isinstance(session.network, nn.Module):
+            key = (tuple(image.shape), image.dtype, image.device)
+            if key not in self._multiplications:
+                # The forward that is counted is the base forward; nothing is run for the decision alone.
+                self._multiplications[key], output = count_multiplications(session, image)
+            if smaller_than_tracing(session.network, self._multiplications[key], n_jobs, image.device):
+                reason = "the whole work is smaller than taking the network apart"
+                return self._dense(session, image, output), reason
         try:
-            incremental = self._incremental(session, image, regions, score, item)
+            incremental = self._incremental(session, image, regions, score, item, output)
         except NotTraceableError as error:
             logger.info("running whole forwards: %s", error)
-            return self._dense(session, image), str(error)
+            return self._dense(session, image, output), str(error)
         if incremental.estimate.pays:
             return incremental, incremental.estimate.reason
-        return self._dense(session, image), incremental.estimate.reason
+        return self._dense(session, image, output), incremental.estimate.reason
 
-    def _incremental(self, session: Session, image: Tensor, regions: Regions, score: Score, item: int) -> Incremental:
-        trace, values = self._traces.get(session, image)
+    def _incremental(
+        self,
+        session: Session,
+        image: Tensor,
+        regions: Regions,
+        score: Score,
+        item: int,
+        output: Tensor | None = None,
+    ) -> Incremental:
+        trace, values = self._traces.get(session, image, output)
         _check_output(trace.output.shape, image)
         estimate = Estimate.of(trace, score.reads(tuple(image.shape[2:]), item), regions, image.device)
         return Incremental(session, self._batch(image, estimate.share), trace, estimate, values)
 
-    def _dense(self, session: Session, image: Tensor) -> Dense:
-        return Dense(session, self._batch(image), self.channels_last)
+    def _dense(self, session: Session, image: Tensor, output: Tensor | None = None) -> Dense:
+        return Dense(session, self._batch(image), self.channels_last, output)
 
     def _undecided(self, bound: BoundScore, outputs: Tensor, changed: Any) -> Tensor:
         """Which items have a recomputed voxel so near a threshold that round-off could decide ``(B,)``."""

@@ -149,7 +149,7 @@ def image_for(architecture: Architecture, dtype: torch.dtype) -> Tensor:
 @pytest.mark.parametrize("name", SLOW_TO_TRACE_MARKED)
 def test_every_logit_is_that_of_a_whole_forward(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64, under ``auto`` and where the incremental execution is forced, on the same trace."""
-    monkeypatch.setattr(incremental, "_SECONDS_TO_TRACE", 0.0)
+    monkeypatch.setattr(incremental, "_WORTH_TRACING", 0.0)
     monkeypatch.setattr(incremental, "_SECONDS_PER_STEP", 0.0)
     architecture = ARCHITECTURES[name]
     net, image = built(architecture).double(), image_for(architecture, torch.float64)

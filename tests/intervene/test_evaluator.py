@@ -30,6 +30,7 @@ from monai_causal.intervene import (
 )
 from monai_causal.intervene import evaluator as evaluator_module
 from monai_causal.intervene.execution import incremental
+from monai_causal.intervene.execution.session import Session
 from tests.intervene.replicas import Counting, do, effects_one_by_one
 
 SIZE = (14, 12)
@@ -429,7 +430,7 @@ def test_a_map_lies_on_its_image() -> None:
 
 @pytest.mark.parametrize("plain", [False, True])
 def test_autocast_runs_dense_in_its_own_precision(plain: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(incremental, "_SECONDS_TO_TRACE", 0.0)
+    monkeypatch.setattr(incremental, "_WORTH_TRACING", 0.0)
     net, seen = network().eval(), []
     net[-1].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
     asked = (lambda batch: net(batch)) if plain else net
@@ -472,7 +473,7 @@ class Asked:
     """What ``auto`` decides on images of 64x64, with the costs that the estimate goes by."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **costs: float) -> None:
-        for name, value in {"_SECONDS_TO_TRACE": 0.0, "_SECONDS_PER_STEP": 0.0, **costs}.items():
+        for name, value in {"_WORTH_TRACING": 0.0, "_SECONDS_PER_STEP": 0.0, **costs}.items():
             monkeypatch.setattr(incremental, name, value)
 
     def __call__(self, net: Any, **options: Any) -> tuple[str, str]:
@@ -500,7 +501,7 @@ def test_auto_is_dense_where_a_partial_forward_takes_longer(monkeypatch: pytest.
 
 
 def test_auto_is_dense_where_tracing_takes_longer_than_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Asked(monkeypatch, _SECONDS_TO_TRACE=1.0)(network()) == (
+    assert Asked(monkeypatch, _WORTH_TRACING=1.0)(network()) == (
         "dense",
         "the whole work is smaller than taking the network apart",
     )
@@ -541,11 +542,29 @@ def test_what_was_asked_for_is_run_and_said() -> None:
 
 
 def test_smaller_than_tracing() -> None:
-    """Ten weights, each used once a voxel and job, at 2e10 a second: a second is 2e9 voxels and jobs."""
-    net, image = nn.Conv2d(1, 1, 3), torch.empty(1, 1, 1000, 2000)
-    assert incremental.smaller_than_tracing(net, image, 999)
-    assert not incremental.smaller_than_tracing(net, image, 1001)
-    assert not incremental.smaller_than_tracing(lambda batch: batch, image, 1)
+    """Three modules take 0.33 s, three times that is worth it: at 2e10 a second 1.98e10 multiplications."""
+    net, cpu = nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU()), torch.device("cpu")
+    assert incremental.smaller_than_tracing(net, 1_979_999, 10_000, cpu)
+    assert not incremental.smaller_than_tracing(net, 1_980_001, 10_000, cpu)
+
+
+@torch.no_grad()
+def test_multiplications_are_counted_on_the_way() -> None:
+    net, image = network().double(), an_image()
+    found, output = incremental.count_multiplications(Session(net), image)
+    # 3x3 from 1 to 4 channels; 3x3 in two groups of 2 from 4 to 4; 1x1 from 4 to 1
+    assert found == 14 * 12 * (9 * 4 + 9 * 2 * 4 + 4)
+    assert torch.equal(output, net(image))
+
+
+def test_deciding_takes_no_forward_of_its_own() -> None:
+    net = Counting(network().double().eval())
+    evaluator = ask(net, "auto")
+    for _ in range(2):
+        record = evaluator(an_image(), some_regions(), 0.5, soft()).record
+        assert record.execution == "dense"
+        assert record.forwards == 1 + len(some_regions())
+    assert sum(net.batches) == 2 * (1 + len(some_regions()))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from monai_causal.intervene.execution.base import Answers, BatchSize, Execution, Job, crop
 from monai_causal.intervene.execution.dense import Dense
@@ -27,13 +28,15 @@ from monai_causal.intervene.fills import Fill
 from monai_causal.intervene.regions import Box, Regions
 from monai_causal.intervene.scores import as_slices
 
-__all__ = ["Estimate", "Incremental", "smaller_than_tracing"]
+__all__ = ["Estimate", "Incremental", "count_multiplications", "smaller_than_tracing"]
 
 # What a core does in a second and what one partial operation costs beside its arithmetic: only to decide whether the
 # incremental execution pays, never for a result.
 _MULTIPLICATIONS_PER_SECOND = {"cpu": 2e10, "cuda": 1e13}
 _SECONDS_PER_STEP = 5e-5
-_SECONDS_TO_TRACE = 1.0
+_SECONDS_TO_TRACE = 0.3
+_SECONDS_TO_TRACE_A_MODULE = 0.01
+_WORTH_TRACING = 3  # times that: a network taken apart may turn out to gain nothing
 _SAMPLED_REGIONS = 32
 
 
@@ -85,12 +88,18 @@ class Estimate:
         return cls(share, seconds < 0.8 * total / rate, reason)
 
 
-def smaller_than_tracing(network: Any, image: Tensor, n_jobs: int) -> bool:
-    """Whether whole forwards would be done before a network is taken apart, each weight used once a voxel at most."""
-    if not isinstance(network, torch.nn.Module):
-        return False  # tracing will say why it cannot be
-    at_most = sum(parameter.numel() for parameter in network.parameters()) * image[0, 0].numel()
-    return n_jobs * at_most / _MULTIPLICATIONS_PER_SECOND.get(image.device.type, 2e10) < _SECONDS_TO_TRACE
+def count_multiplications(session: Session, image: Tensor) -> tuple[int, Tensor]:
+    """Multiplications of a whole forward of ``image``, which is run for it, and its output."""
+    with FlopCounterMode(display=False) as counter:
+        output = session(image.clone())
+    return counter.get_total_flops() // 2, output
+
+
+def smaller_than_tracing(network: nn.Module, multiplications: int, n_jobs: int, device: torch.device) -> bool:
+    """Whether so many whole forwards are too little work to take a network apart for."""
+    forwards = n_jobs * multiplications / _MULTIPLICATIONS_PER_SECOND.get(device.type, 2e10)
+    tracing = _SECONDS_TO_TRACE + sum(1 for _ in network.modules()) * _SECONDS_TO_TRACE_A_MODULE
+    return forwards < _WORTH_TRACING * tracing
 
 
 class Incremental(Execution):

@@ -151,15 +151,15 @@ class TraceCache:
     def __init__(self) -> None:
         self._traces: dict[tuple[Any, ...], Trace | NotTraceableError] = {}
 
-    def get(self, session: Session, image: Tensor) -> tuple[Trace, dict[str, Any] | None]:
+    def get(self, session: Session, image: Tensor, output: Tensor | None = None) -> tuple[Trace, dict[str, Any] | None]:
         """The trace for images like ``image`` (1, C, *spatial), made at the first asking; and then, too, the forward
-        of this image that checked it."""
+        of this image that checked it against the network's own ``output``."""
         key = (tuple(image.shape), image.dtype, image.device)
         values = None
         if key not in self._traces:
             try:
                 made = trace(session.network, image)
-                values = _checked_forward(made, session, image)
+                values = _checked_forward(made, image, session(image.clone()) if output is None else output)
                 self._traces[key] = made
             except NotTraceableError as error:
                 self._traces[key] = error
@@ -169,9 +169,8 @@ class TraceCache:
         return known, values
 
 
-def _checked_forward(made: Trace, session: Session, image: Tensor) -> dict[str, Any]:
+def _checked_forward(made: Trace, image: Tensor, expected: Tensor) -> dict[str, Any]:
     """Compare with the network itself, once: a branch that the export froze must not go unseen."""
-    expected = session(image.clone())
     values = made.forward(image)
     found = values[made.output.name]
     scale = float(expected.abs().max()) + 1
