@@ -60,6 +60,115 @@ def demo(
     typer.echo(in_words(run_demo(out), out))
 
 
+@app.command(epilog="Example: monai-causal explain --network demo --patch-size 16 --out explained")
+def explain(
+    image: Annotated[
+        Path | None, typer.Option(help="PNG, JPEG, BMP, TIFF or NIfTI. The network 'demo' has a phantom of its own.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")] = Path("explained"),
+    network: Annotated[str | None, typer.Option(help="A network by name: unet, ..., or demo.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Its weights: .pt (tensors only) or .safetensors.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            help="A MONAI bundle in place of network and checkpoint; none of its files is changed. MONAI's parser "
+            "evaluates the bundle's own expressions: only open bundles that you trust."
+        ),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="pdcr, dea, gpa, ega, ria, seg-grad-cam, misure, rise or kernel-shap.")
+    ] = "pdcr",
+    roi: Annotated[
+        str | None,
+        typer.Option(
+            help="What is asked about: spans in the image's array order (72:104,88:120: rows, then columns), boundary "
+            "(a box on the object's border) or component (the object's largest part). By default boundary, or "
+            "component for dea, gpa, ega and ria."
+        ),
+    ] = None,
+    roi_size: Annotated[str | None, typer.Option(help="Edges of the box for boundary, in voxels. [32]")] = None,
+    label: Annotated[
+        Path | None, typer.Option(help="Label map of the image's size. By default the network's own answer.")
+    ] = None,
+    class_idx: Annotated[
+        int | None, typer.Option("--class", help="The class. By default the one that most voxels hold.")
+    ] = None,
+    out_channels: Annotated[int, typer.Option(help="Channels that the named network gives.")] = 1,
+    intensities: Annotated[
+        str | None, typer.Option(help="LOW:HIGH of a NIfTI become 0 and 1. By default its extremes.")
+    ] = None,
+    window: Annotated[
+        str | None, typer.Option(help="Edges of a sliding window in voxels, for a named network: 96 or 96,96,32.")
+    ] = None,
+    overlap: Annotated[float, typer.Option(help="Of neighbouring windows, a fraction.")] = 0.25,
+    bank: Annotated[Path | None, typer.Option(help="A donor bank that DonorBank.save wrote, for pdcr.")] = None,
+    donors: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of other images to cut donors from, for pdcr. Without donors, regions are replaced by the "
+            "smooth continuation of their surroundings with texture of the same image."
+        ),
+    ] = None,
+    patch_size: Annotated[
+        str | None,
+        typer.Option(help="Edges of pdcr's regions, in voxels of the network's image. [8 in 2-D, 16 in 3-D]"),
+    ] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="Cells per axis, for dea, ria and kernel-shap. [14; kernel-shap: 8, in 3-D 4]")
+    ] = None,
+    rule: Annotated[str, typer.Option(help="Of pdcr: sequential, paper or exhaustive.")] = "sequential",
+    samples: Annotated[int, typer.Option(help="Draws of the rule paper.")] = 50,
+    tau: Annotated[float, typer.Option(help="The largest effect that counts as none, in Dice points.")] = 0.02,
+    target_layer: Annotated[
+        str | None, typer.Option(help="Name of the layer for gradients. By default the deepest one.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Interventions that run at once. By default chosen.")] = None,
+    execution: Annotated[
+        str, typer.Option(help="auto, dense, windows or incremental: same answer, other cost.")
+    ] = "auto",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ... By default a GPU if there is one.")] = None,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    progress: Annotated[bool, typer.Option(help="Show a bar where there is a terminal.")] = True,
+) -> None:
+    """Explain a segmentation: which parts of the image made it?
+
+    Writes a picture, a map as NIfTI that lies on the image, a summary, and for pdcr the effect of every region.
+    """
+    from monai_causal.apps.explain import Request, in_words, parse_range, parse_roi, parse_sizes
+    from monai_causal.apps.explain import explain as run
+
+    request = Request(
+        out=out,
+        image=image,
+        network=network,
+        checkpoint=checkpoint,
+        bundle=bundle,
+        out_channels=out_channels,
+        intensities=parse_range(intensities, "intensities"),
+        window=parse_sizes(window, "window"),
+        overlap=overlap,
+        method=method,
+        roi=parse_roi(roi),
+        roi_size=parse_sizes(roi_size, "roi-size"),
+        label=label,
+        class_idx=class_idx,
+        bank=bank,
+        donors=donors,
+        patch_size=parse_sizes(patch_size, "patch-size"),
+        grid=parse_sizes(grid, "grid"),
+        rule=rule,
+        n_samples=samples,
+        tau=tau,
+        target_layer=target_layer,
+        batch_size="auto" if batch_size is None else batch_size,
+        execution=execution,
+        device=device,
+        seed=seed,
+        progress=progress,
+    )
+    typer.echo(in_words(run(request), out))
+
+
 @app.command(epilog="Example: monai-causal doctor --json")
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
