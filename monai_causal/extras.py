@@ -42,6 +42,7 @@ OPTIONAL: dict[str, OptionalLibrary] = {
     "itk": OptionalLibrary("itk", ("volumes",)),
     "torchvision": OptionalLibrary("torchvision", ("bench",)),
     "pandas": OptionalLibrary("pandas", ("bench",)),
+    "yaml": OptionalLibrary("pyyaml", ("bench",)),
     "ray": OptionalLibrary("ray", ("ray",)),
     "libjpeg": OptionalLibrary("pylibjpeg-libjpeg", ("jpeg-gpl",)),
     "captum": OptionalLibrary("captum", ("dev",)),

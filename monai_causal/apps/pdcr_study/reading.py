@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checked dataclass out of what a YAML or JSON file holds.
+
+Every error names the key, its value and what would do. A key that is not known is an error: a slip of the pen must not
+silently become a default.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+__all__ = ["ConfigError", "ValueProblemError", "checked", "listed", "need"]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run."""
+
+
+class ValueProblemError(ConfigError):
+    """A value that its own dataclass refuses; where the dataclass stands, only the reader knows."""
+
+
+def need(holds: bool, key: str, value: Any, remedy: str) -> None:
+    """Raise unless a condition holds; for the ``__post_init__`` of a dataclass that :func:`checked` reads.
+
+    Example:
+        >>> need(False, "draws", 0, "draw at least once")
+        Traceback (most recent call last):
+        monai_causal.apps.pdcr_study.reading.ValueProblemError: draws: 0: draw at least once.
+    """
+    if not holds:
+        raise ValueProblemError(f"{key}: {value!r}: {remedy}.")
+
+
+def checked(kind: Any, value: Any, key: str) -> Any:
+    """``value`` as what a type hint asks for: a number, text, a list, a dataclass with fields of these ...
+
+    Raises:
+        ConfigError: with the key as it stands in the file, such as ``networks[0].train.steps``.
+
+    Example:
+        >>> checked(tuple[int, ...], [8, 8], "patch_size")
+        (8, 8)
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        if value is None and type(None) in arguments:
+            return None
+        choices = [one for one in arguments if one is not type(None)]
+        if len(choices) == 1:
+            return checked(choices[0], value, key)
+        for one in choices:
+            try:
+                return checked(one, value, key)
+            except ConfigError:
+                continue
+        raise ValueProblemError(f"{key}: {value!r}: give {' or '.join(_called(one) for one in choices)}.")
+    if origin is Literal:
+        need(value in arguments, key, value, f"choose {' or '.join(map(repr, arguments))}")
+        return value
+    if is_dataclass(kind):
+        return _dataclass(kind, value, key)
+    if origin is tuple:
+        length = None if arguments[-1] is Ellipsis else len(arguments)
+        fits = isinstance(value, list | tuple) and length in (None, len(value))
+        need(fits, key, value, "give a list" if length is None else f"give a list of {length}")
+        return tuple(checked(arguments[0], one, f"{key}[{number}]") for number, one in enumerate(value))
+    if origin is dict:
+        need(isinstance(value, Mapping), key, value, "give keys and values")
+        return dict(value)
+    fits = isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+    need(fits, key, value, f"give {_called(kind)}")
+    return float(value) if kind is float else value
+
+
+def _called(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    return names.get(kind, "a list")
+
+
+def _dataclass(kind: Any, value: Any, key: str) -> Any:
+    need(isinstance(value, Mapping), key or "the configuration", value, "give keys and values")
+    known = {one.name: one for one in fields(kind)}
+    prefix = f"{key}." if key else ""
+    for name in value:
+        need(name in known, f"{prefix}{name}", value[name], f"no such key; known are {listed(known)}")
+    for name, one in known.items():
+        required = one.default is MISSING and one.default_factory is MISSING
+        if required and name not in value:
+            raise ConfigError(f"{prefix}{name} is missing: it has no default.")
+    hints = get_type_hints(kind)
+    given = {name: checked(hints[name], value[name], f"{prefix}{name}") for name in value}
+    try:
+        return kind(**given)
+    except ValueProblemError as problem:
+        raise ConfigError(f"{prefix}{problem}") from None
+
+
+def listed(names: Iterable[object]) -> str:
+    """Names in alphabetical order."""
+    return ", ".join(sorted(map(str, names))) or "nothing"
