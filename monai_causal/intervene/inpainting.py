@@ -56,6 +56,10 @@ class InpaintFill(Fill):
         self.texture = texture
         self.texture_sigma = texture_sigma
 
+    @property
+    def distinct_draws(self) -> int | None:
+        return None if self.texture > 0 else 1
+
     def prepare(self, image: Tensor, regions: Regions, seed: int) -> Replacement:
         array = image.detach().cpu().double().numpy()
         for region in regions:
