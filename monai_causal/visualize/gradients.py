@@ -81,7 +81,7 @@ class LayerGradient:
 
     def _maps(self, batch: Tensor, targets: Sequence[Target], combine: Combine, *extra: Any) -> Tensor:
         if self.layer is None:
-            self.layer = deepest_layer(self.network, lambda: self.network(batch.clone(), *extra))
+            self.layer = deepest_layer(self.network, batch, *extra)
         last: list[Tensor] = []
 
         def keep(module: nn.Module, inputs: Any, output: Any) -> Tensor:

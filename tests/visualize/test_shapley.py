@@ -23,10 +23,10 @@ def by_orders(worth: Callable[[frozenset[int]], float], players: int) -> np.ndar
 
 
 def game(members: frozenset[int]) -> float:
-    """Neither additive nor symmetric; nothing is worth nothing."""
+    """Neither additive nor symmetric, nor a matter of pairs alone; nothing is worth nothing."""
     weights = [0.5, -1.0, 2.0, 0.25, 1.5]
     total = sum(weights[player] for player in members)
-    return total**2 - (3.0 if {0, 2} <= members else 0.0) + (1.0 if members & {1, 4} else 0.0)
+    return total**2 - (3.0 if {0, 1, 2} <= members else 0.0) + (1.0 if members & {1, 3, 4} else 0.0)
 
 
 @pytest.mark.parametrize("players", [2, 3, 5])
