@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 def run(quick: bool, seed: int) -> Section:
     """Truth once per image, then every rule many times on draws from it."""
     training = Training(widths=(8, 16, 32), size=96, crop=48, steps=20 if quick else 300, batch=4)
-    images, donors, repeats, roi_size = (1, 40, 5, 32) if quick else (3, 1000, 200, 32)
+    images, donors, repeats, roi_size = (1, 40, 5, 32) if quick else (2, 1000, 200, 32)
     network = trained_unet(training, torch.device("cpu"))
     tables = []
     for number in tqdm(range(images), desc="truth", disable=None, leave=False):

@@ -46,7 +46,7 @@ class Course:
 
 def run(quick: bool, seed: int) -> Section:
     """One network per strength, the same phantoms for all."""
-    steps, images, donors = (20, 3, 20) if quick else (700, 100, 100)
+    steps, images, donors = (20, 3, 20) if quick else (700, 100, 60)
     rows = [_row(Course(strength, steps), images, donors, seed) for strength in STRENGTHS]
     growth = [row["effect at the cue"] for row in rows]
     grows = all(later < earlier for earlier, later in itertools.pairwise(growth))
@@ -58,7 +58,7 @@ def run(quick: bool, seed: int) -> Section:
         f"2 and shows nothing of it itself; for each strength a small U-Net trained for {steps} steps, a third of its "
         f"phantoms without a marker. {images} phantoms that it has not seen: which 8x8 patches make the mean "
         "probability of the marker's class inside the object? PdCR, sequential rule, tau = 0.02 (probability), "
-        f"{donors} donors; the truth of each patch is its mean over all donors. Effect at the cue: the sum of the "
+        f"{donors} donors; at strength 0 the truth of each patch is its mean over all donors. Effect at the cue: the sum of the "
         "effects of the patches that touch the marker, averaged over the phantoms. Beside it what really removing the "
         "marker does: the phantom rendered without it. Pass: the effect grows (becomes more negative) with every "
         "step of strength, and at strength 0 the share of false calls among the calls is at most 0.05, averaged over "
@@ -75,7 +75,7 @@ def run(quick: bool, seed: int) -> Section:
 def _row(course: Course, images: int, donors: int, seed: int) -> dict[str, Any]:
     network = _trained(course)
     fill = DonorPatchFill(_bank(donors, course))
-    effects, removals, rates, called, touching, truly, spent, missed = [], [], [], 0, 0, 0, 0, []
+    effects, removals, rates, called, touching, spent = [], [], [], 0, 0, 0
     for number in tqdm(range(images), desc=f"strength {course.strength}", disable=None, leave=False):
         phantom = shapes(EXPLAINED + 1000 * seed + number, size=(course.size,) * 2, strength=course.strength)
         mask, cue = torch.from_numpy(phantom.labels > 0), torch.from_numpy(phantom.maps["cue"] > 0)
@@ -86,15 +86,14 @@ def _row(course: Course, images: int, donors: int, seed: int) -> dict[str, Any]:
             pdcr = PdCR(network, fill, 8, rule, tau=TAU, seed=seed, score=lambda roi, reference: score)
             return pdcr.explain(image, mask)
 
-        result, truth = ask("sequential"), ask("exhaustive").ate
+        result = ask("sequential")
         on_cue = result.regions.touches(cue)
-        null = truth.abs() <= TAU
         effects.append(float(result.ate[on_cue].sum()))
         removals.append(_probability(network, phantom.do(cue=0), score) - result.baseline)
-        rates.append(float((result.relevant & null).sum()) / max(1, int(result.relevant.sum())))
-        missed.append(float((~result.relevant & ~null).sum()) / max(1, int((~null).sum())))
+        if course.strength == 0:  # the truth of every patch is dear, and is asked where a target needs it
+            null = ask("exhaustive").ate.abs() <= TAU
+            rates.append(float((result.relevant & null).sum()) / max(1, int(result.relevant.sum())))
         called += int((result.relevant & on_cue).sum())
-        truly += int((~null & on_cue).sum())
         touching += int(on_cue.sum())
         spent += result.evaluations
     return {
@@ -102,10 +101,8 @@ def _row(course: Course, images: int, donors: int, seed: int) -> dict[str, Any]:
         "effect at the cue": float(np.mean(effects)),
         "removing the marker": float(np.mean(removals)),
         "patches on the cue": touching,
-        "of them relevant in truth": truly,
         "calls on the cue": called,
-        "false calls / calls": float(np.mean(rates)),
-        "missed / relevant": float(np.mean(missed)),
+        "false calls / calls": float(np.mean(rates)) if rates else "not asked",
         "evaluations per map": round(spent / images),
     }
 
