@@ -30,9 +30,13 @@ def slow_interval(differences: np.ndarray, means: np.ndarray, level: float, bca:
 @pytest.mark.parametrize("method", ["bca", "percentile"])
 @pytest.mark.parametrize("level", [0.95, 0.8])
 @pytest.mark.parametrize("seed", range(4))
-def test_intervals_are_the_textbook_s(method, level: float, seed: int) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["continuous", "whole numbers"])
+def test_intervals_are_the_textbook_s(method, level: float, seed: int, whole: bool) -> None:
+    """Of whole numbers many resamples have the very mean of the sample; they count half."""
     generator = np.random.default_rng(seed)
     a, b = generator.exponential(size=(2, 25)) ** 1.5
+    if whole:
+        a, b = np.rint(a), np.rint(b)
     found = paired_bootstrap(a, b, n=3000, level=level, seed=seed, method=method)
     indices = np.random.default_rng(seed).integers(25, size=(3000, 25))
     means = np.array([sum((a - b)[row]) / 25 for row in indices])
