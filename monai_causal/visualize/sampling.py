@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from monai_causal.metrics.statistics import benjamini_hochberg
+
 __all__ = [
     "Ask",
     "ExhaustiveRule",
@@ -166,7 +168,7 @@ class SequentialRule(Rule):
             done = look
             drawn = ites[rows, :look]
             p_values[rows] = np.minimum(p_values[rows], len(self.looks) * interval_null_p_value(drawn, self.tau))
-            called = _benjamini_hochberg(p_values, self.fdr)
+            called = benjamini_hochberg(p_values) <= self.fdr
             settled[rows] = np.where(called[rows], self._accurate(drawn), self._futile(drawn))
         ites = ites[:, :done]
         drawn_at_all = ~np.isnan(ites)
@@ -220,14 +222,6 @@ def interval_null_p_value(ites: Floats, tau: float) -> Floats:
     p_value = stats.t.sf(near, n) + stats.t.sf(far, n)
     # No spread at all: every draw lies on the edge itself.
     return np.where((size <= tau) | (error == 0), 1.0, np.minimum(p_value, 1.0))
-
-
-def _benjamini_hochberg(p_values: Floats, level: float) -> Bools:
-    order = np.argsort(p_values, kind="stable")
-    below = p_values[order] <= level * np.arange(1, len(p_values) + 1) / len(p_values)
-    called = np.zeros(len(p_values), bool)
-    called[order[: below.nonzero()[0].max(initial=-1) + 1]] = True
-    return called
 
 
 def _standard_error(ites: Floats) -> Floats:
