@@ -223,6 +223,43 @@ def doctor(
     raise typer.Exit(0 if report["ok"] else 1)
 
 
+pdcr_study = typer.Typer(
+    help="PdCR beside other methods: networks x images x RoIs, with tables, figures, intervals and tests.",
+    epilog="Example: monai-causal pdcr-study run --config configs/pdcr_study_phantom.yaml --out study",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(pdcr_study, name="pdcr-study")
+
+
+@pdcr_study.command(
+    "run", epilog="Example: monai-causal pdcr-study run --config configs/pdcr_study_phantom.yaml --out study"
+)
+def run_pdcr_study(
+    config: Annotated[Path, typer.Option(help="The study, YAML or JSON; see configs/pdcr_study_*.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; a study that was begun there goes on.")],
+    shard: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, for several processes.")] = "1/1",
+) -> None:
+    """Run a study, or what is left of it, and write its report.
+
+    It may be killed at any point; the same command goes on, and the tables come out the same to the byte.
+    """
+    from monai_causal.apps.pdcr_study.config import parse_shard, read_config
+    from monai_causal.apps.pdcr_study.report import in_words, write_report
+    from monai_causal.apps.pdcr_study.run import run_study
+
+    run_study(read_config(config), out, parse_shard(shard))
+    typer.echo(in_words(write_report(out), out))
+
+
+@pdcr_study.command("report", epilog="Example: monai-causal pdcr-study report study")
+def report_pdcr_study(folder: Annotated[Path, typer.Argument(help="Of a study, finished or not.")]) -> None:
+    """Write the tables and figures of a study again from its journal; nothing is asked anew."""
+    from monai_causal.apps.pdcr_study.report import in_words, write_report
+
+    typer.echo(in_words(write_report(folder), folder))
+
+
 def main() -> None:
     """Entry of the console script: run a command, and say an expected error in one line, with exit status 2."""
     try:
