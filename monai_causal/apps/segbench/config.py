@@ -44,6 +44,7 @@ TORCHVISION: dict[str, str] = {
 }
 """The paper's networks, each with the layer that gradients are taken at: the end of its backbone. The paper says "the
 selected feature layer" and not which."""
+VOC_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,7 @@ class DataConfig:
 
     def place(self) -> str | None:
         """``root`` with its environment variables put in."""
-        if self.root is None:
-            return None
-        place = os.path.expanduser(os.path.expandvars(self.root))
-        if "$" in place:
-            raise ConfigError(f"data {self.name!r}: root {self.root!r} names a variable that is not set: set it.")
-        return place
+        return None if self.root is None else _place(self.root, f"data {self.name!r}: root")
 
 
 @dataclass(frozen=True)
@@ -123,6 +119,7 @@ class NetworkConfig:
     options: dict[str, Any] = field(default_factory=dict)
     """Further arguments, but for the channels."""
     checkpoint: str | None = None
+    """Tensors that ``torch.save`` wrote, or ``.safetensors``; ``$NAME`` stands for an environment variable."""
     train: TrainConfig | None = None
     download: bool = False
     """torchvision's own weights from the net (COCO with VOC's labels)."""
@@ -147,6 +144,11 @@ class NetworkConfig:
         need(sum(weights) == wanted, "name", self.name, remedy)
         need(not self.download or self.torchvision is not None, "download", True, "only torchvision's networks have it")
         need(0 <= self.overlap < 1, "overlap", self.overlap, "give a fraction from 0 to below 1")
+
+    def place(self) -> str | None:
+        """The checkpoint or the bundle, environment variables put in."""
+        given = self.checkpoint or self.bundle
+        return None if given is None else _place(given, f"network {self.name!r}:")
 
 
 @dataclass(frozen=True)
@@ -248,8 +250,13 @@ class BenchConfig:
         need(self.maps == "all" or self.maps >= 0, "maps", self.maps, "give 0 or more, or all")
         size = self.batch_size
         need(size == "auto" or size >= 1, "batch_size", size, "give 1 or more, or auto")
+        voc = [one.name for one in self.networks if one.torchvision is not None]
         trained = [one.name for one in self.networks if one.train is not None]
         for data in self.data:
+            need(
+                data.classes == VOC_CLASSES or not voc, f"data {data.name!r}: classes", data.classes,
+                f"torchvision's networks ({', '.join(voc)}) have {VOC_CLASSES} classes of objects",
+            )  # fmt: skip
             need(
                 data.train > 0 or not trained, f"data {data.name!r}: train", data.train,
                 f"keep images apart for the training of {', '.join(trained)}",
@@ -270,6 +277,13 @@ class BenchConfig:
     def digest(self) -> str:
         """Of :meth:`record`: 16 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _place(path: str, what: str) -> str:
+    place = os.path.expanduser(os.path.expandvars(path))
+    if "$" in place:
+        raise ConfigError(f"{what} {path!r} names a variable that is not set: set it.")
+    return place
 
 
 def read_config(path: str | os.PathLike[str]) -> BenchConfig:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The maps of a network: each kind of evidence is asked for once per image, and DEA is made of what is there.
 
-EGA, RIA, DEA and its ablations on one image share two pieces of evidence. Sharing changes no digit, since DEA is Eq. 2
-of the two maps, and no time that is reported: a map's time is that of its evidence, whoever asked first.
+EGA, RIA, DEA and its ablations on one image share two pieces of evidence. Sharing changes no map, since DEA is Eq. 2 of
+the two (but for the last digit of float32), and no time that is reported: a map's time is that of its evidence, whoever
+asked first.
 """
 
 from __future__ import annotations

@@ -27,8 +27,6 @@ from monai_causal.networks.nets import build_network
 
 __all__ = ["Model", "load_model", "train", "weights_digest"]
 
-VOC_CLASSES = 20
-
 
 @dataclass(frozen=True)
 class Model:
@@ -60,13 +58,14 @@ def load_model(
         training: images to train on.
         kept: folder that keeps what was trained on the spot, so that an interrupted benchmark need not train again.
     """
+    place = Path(config.place() or "")
     if config.bundle is not None:
-        model = open_bundle(Path(config.bundle), torch.device("cpu")).model
+        model = open_bundle(place, torch.device("cpu")).model
         return Model(model.network.eval(), model.inferer, model.activation, config.target_layer)
     network = _built(config, data, channels, seed)
     what = f"the checkpoint of network {config.name!r}"
     if config.checkpoint is not None:
-        load_weights(network, Path(config.checkpoint), what)
+        load_weights(network, place, what)
     elif config.train is not None:
         file = kept / f"{data.name}-{config.name}-seed{seed}.pt"
         if not file.exists():
@@ -131,11 +130,6 @@ def _built(config: NetworkConfig, data: DataConfig, channels: int, seed: int) ->
 def _torchvision(config: NetworkConfig, outputs: int) -> nn.Module:
     """A network of torchvision; its training-time helper is built too where the weights are torchvision's own or a
     file's, since they hold it."""
-    if outputs != VOC_CLASSES + 1:
-        raise ValueError(
-            f"network {config.name!r}: torchvision's networks have {VOC_CLASSES} classes of objects; data.classes "
-            f"asks for {outputs - 1}."
-        )
     models = require("torchvision.models")
     options: dict[str, Any] = {"weights_backbone": None, **config.options}
     if config.download:

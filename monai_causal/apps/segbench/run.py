@@ -41,6 +41,10 @@ def run_bench(bench: BenchConfig, out: Path, shard: tuple[int, int] = (1, 1)) ->
         out: folder; made if it is not there. A benchmark that was begun there goes on.
         shard: ``(i, n)``: only the i-th of n parts, in a journal of its own; several processes may share a folder.
     """
+    for network in bench.networks:  # a file that is not there shows now, not after hours
+        place = network.place()
+        if place is not None and not Path(place).exists():
+            raise ValueError(f"network {network.name!r}: its weights are not where the configuration says.")
     chosen = {data.name: choose(data, bench.seeds) for data in bench.data}
     blocks = plan(
         bench,

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal: what was torn by a kill is dropped, what was damaged is not, and shards are one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monai_causal.apps.segbench.journal import Journal, carry_out, read_journals
+
+STAMP = {"schema": "example/1", "study": "a", "versions": {"torch": "1"}}
+
+
+def test_a_torn_last_line_is_dropped_and_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, STAMP) as journal:
+        journal.append("one", {"value": 1})
+        journal.append("two", {"value": 2})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    with Journal(path, STAMP) as journal:
+        assert list(journal.entries) == ["one"]
+        journal.append("two", {"value": 2})
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_line_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_text('{"key": "one"}\n{"ke\n{"key": "two"}\n')
+    with pytest.raises(ValueError, match=r"journal\.jsonl, line 2: no item of a benchmark"):
+        Journal(path, {})
+
+
+def test_a_journal_of_another_study_is_not_continued(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl", STAMP) as journal:
+        journal.append("one", {})
+    with pytest.raises(ValueError, match=r'another versions: {"torch": "1"} there, {"torch": "2"} now'):
+        Journal(tmp_path / "journal.jsonl", {**STAMP, "versions": {"torch": "2"}})
+
+
+def test_an_item_is_written_once_and_nan_never(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl", STAMP) as journal:
+        journal.append("one", {})
+        with pytest.raises(ValueError, match="holds 'one' already"):
+            journal.append("one", {})
+        with pytest.raises(ValueError, match="Out of range float values"):
+            journal.append("two", {"value": float("nan")})
+    assert list(read_journals([tmp_path / "journal.jsonl"])) == ["one"]
+
+
+def test_only_what_is_left_is_done_and_times_lie_apart(tmp_path: Path) -> None:
+    asked = []
+
+    def work(key: str) -> dict[str, object]:
+        asked.append(key)
+        return {"value": key * 2, "seconds": 0.25}
+
+    for keys in (["a"], ["a", "b", "c"]):
+        with Journal(tmp_path / "journal.jsonl", STAMP) as journal, Journal(tmp_path / "timing.jsonl", {}) as timing:
+            carry_out(keys, work, journal, timing)
+    assert asked == ["a", "b", "c"]
+    assert [entry["value"] for entry in journal.entries.values()] == ["aa", "bb", "cc"]
+    assert "seconds" not in (tmp_path / "journal.jsonl").read_text()
+    assert [entry["explanation_seconds"] for entry in timing.entries.values()] == [0.25] * 3
+
+
+def test_shards_are_merged_and_must_agree(tmp_path: Path) -> None:
+    for name, keys in (("1", "ab"), ("2", "bc")):
+        with Journal(tmp_path / f"journal-{name}.jsonl", STAMP) as journal:
+            for key in keys:
+                journal.append(key, {"value": key})
+    assert list(read_journals(tmp_path.glob("*.jsonl"))) == ["a", "b", "c"]
+    with Journal(tmp_path / "journal-3.jsonl", STAMP) as journal:
+        journal.append("c", {"value": "other"})
+    with pytest.raises(ValueError, match="'c' stands in another journal too, with another result"):
+        read_journals(tmp_path.glob("*.jsonl"))
