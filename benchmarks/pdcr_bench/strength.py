@@ -46,7 +46,7 @@ class Course:
 
 def run(quick: bool, seed: int) -> Section:
     """One network per strength, the same phantoms for all."""
-    steps, images, donors = (20, 3, 20) if quick else (700, 100, 60)
+    steps, images, donors = (20, 3, 20) if quick else (2000, 100, 60)
     rows = [_row(Course(strength, steps), images, donors, seed) for strength in STRENGTHS]
     growth = [row["effect at the cue"] for row in rows]
     grows = all(later < earlier for earlier, later in itertools.pairwise(growth))
