@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from monai_causal.apps.pdcr_study.findings import Entry, Findings, read
+from monai_causal.apps.pdcr_study.findings import Entry, Findings
 from monai_causal.apps.pdcr_study.table import Table
-from monai_causal.apps.pdcr_study.tables.attribution import ALL, paired_values
+from monai_causal.apps.pdcr_study.tables.attribution import curve_table
 from monai_causal.visualize.profile import Profile
 from monai_causal.visualize.render import (
     Outline,
     Panel,
-    save_attribution_curves,
     save_convergence,
     save_grid,
     save_profiles,
@@ -53,7 +53,7 @@ def save_bars(path: Path, table: Table, ylabel: str) -> None:
     axes.set_xticks(np.arange(len(networks)), [style.wrapped(name, 7.0 / len(networks)) for name in networks])
     _finished(axes, ylabel)
     figure.legend(loc="outside right upper", fontsize=style.SMALL, frameon=False)
-    style.write(figure, path, table.note)
+    style.write(figure, path, "means over images with intervals")
 
 
 def save_shares(path: Path, table: Table) -> None:
@@ -82,22 +82,40 @@ def save_shares(path: Path, table: Table) -> None:
 
 
 def save_curves(path: Path, findings: Findings) -> None:
-    """Fig. 5: one line per method, the mean over networks and images."""
-    top = findings.config["metrics"]["top"]
-    curves: dict[str, list[list[float]]] = {}
-    for k in range(top + 1):
-        values = paired_values(findings, read("curve", k))
-        for method, units in values.get(ALL, next(iter(values.values()))).items():
-            curves.setdefault(method, []).append(units)
-    # The axis is drawn in per cent: a hundredth per region makes it count regions.
-    save_attribution_curves(
-        path,
-        {method: np.array(steps).T for method, steps in curves.items()},
-        np.arange(top + 1) / 100,
-        UNIT,
-        level=findings.config["statistics"]["level"],
-        xlabel="regions replaced at once, the most important of each map first",
-    )
+    """Fig. 5: a panel per method with its curve, the mean over networks and images, its interval and its area; behind
+    it the other methods', in grey. In one panel, six overlapping intervals would hide each other."""
+    table = curve_table(findings)
+    assert table is not None
+    curves = {
+        method: [row for row in table.rows if row["method"] == method]
+        for method in dict.fromkeys(row["method"] for row in table.rows)
+    }
+    columns = min(3, len(curves))
+    lines = -(-len(curves) // columns)
+    figure = style.new_figure(2.3 * lines)
+    cells = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    for place, (axes, (method, rows), (colour, _)) in enumerate(
+        zip(cells.flat, curves.items(), style.line_styles(), strict=False)
+    ):
+        for others in curves.values():
+            axes.plot(*_points(others), color="0.8", linewidth=1.0, zorder=0)
+        k, means = _points(rows)
+        axes.plot(k, means, color=colour, linewidth=2.0)
+        if rows[0]["low"] is not None:
+            axes.fill_between(
+                k, [row["low"] for row in rows], [row["high"] for row in rows], color=colour, alpha=0.2, linewidth=0
+            )
+        area = np.mean([(before + after) / 2 for before, after in pairwise(means)])
+        axes.set_title(f"{method}: area {area:.3g}", fontsize=style.TEXT, color=style.INK)
+        below = "regions replaced at once" if place + columns >= len(curves) else ""
+        _finished(axes, "" if place % columns else f"effect ({UNIT})", below)
+    for axes in list(cells.flat)[len(curves) :]:
+        axes.set_axis_off()
+    # After the last curve: a limit that is set at one end holds the other where it is, in all panels.
+    if findings.config["metrics"]["curve"] != "signed":
+        cells[0, 0].set_ylim(bottom=0.0)
+    level = 100 * findings.config["statistics"]["level"]
+    style.write(figure, path, f"means over networks and images; bands: {level:g} % intervals over images")
 
 
 def save_histogram(path: Path, findings: Findings) -> None:
@@ -150,7 +168,8 @@ def save_fill_bars(path: Path, table: Table) -> None:
         for place, fill in enumerate(fills):
             (row,) = (row for row in table.rows if (row["fill"], row["measure"]) == (fill, measure))
             if row["mean"] is None:
-                axes.text(0, place, " nothing drawn", va="center", fontsize=7.0, color="0.5")
+                reason = " nothing drawn" if measure == "reliability" else " nothing to agree"
+                axes.text(0, place, reason, va="center", fontsize=7.0, color="0.5")
                 continue
             axes.barh(place, row["mean"], color="#0072b2" if place else "0.6", height=0.7)
             if row["low"] is not None:
@@ -234,6 +253,10 @@ def _profile(entry: Entry) -> Profile:
     )
     content["histogram"] = tuple(content["histogram"])
     return Profile(**content)
+
+
+def _points(rows: Sequence[dict[str, Any]]) -> tuple[list[int], list[float]]:
+    return [row["regions"] for row in rows], [row["mean"] for row in rows]
 
 
 def _map_name(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:

@@ -40,6 +40,7 @@ from monai_causal.intervene.regions import Region, Regions
 __all__ = [
     "UNTOUCHED",
     "RealPatches",
+    "agreements",
     "compare_fills",
     "describe",
     "disruption",
@@ -88,7 +89,7 @@ def compare_fills(question: Question, settings: FillsConfig) -> dict[str, dict[s
             "reliability": reliability(effects[name]) if draws > 1 else None,
             "effect": float(np.abs(effects[name].mean(1)).mean()),
         }
-    for name, agreement in _agreement({name: values.mean(1) for name, values in effects.items()}).items():
+    for name, agreement in agreements({name: values.mean(1) for name, values in effects.items()}).items():
         measures[name]["agreement"] = agreement
     return measures
 
@@ -204,6 +205,19 @@ def reliability(effects: Floats) -> float | None:
     return None if whole == 0 else float(max(0.0, (between - within) / whole))
 
 
+def agreements(effects: Mapping[str, Floats]) -> dict[str, float | None]:
+    """Spearman's correlation of each fill's effects ``(regions,)`` with the mean rank under all others; ``None`` where
+    one side does not vary."""
+    ranks = {name: stats.rankdata(values) for name, values in effects.items()}
+    found: dict[str, float | None] = {}
+    for name, own in ranks.items():
+        others = [rank for other, rank in ranks.items() if other != name]
+        mean = np.mean(others, axis=0) if others else np.zeros_like(own)
+        varies = np.ptp(own) > 0 and np.ptp(mean) > 0
+        found[name] = float(stats.spearmanr(own, mean).statistic) if varies else None
+    return found
+
+
 def _filled(image: Tensor, regions: Regions, fill: Fill, draws: int, seed: int) -> list[tuple[Floats, Floats, Region]]:
     """The image around each region, before and with the region filled, once per draw; whole images would take much
     memory."""
@@ -218,15 +232,3 @@ def _filled(image: Tensor, regions: Regions, fill: Fill, draws: int, seed: int) 
             moved.write(after[moved.index], replacement(region, draw))
             filled.append((window.double().numpy(), after.double().numpy(), moved))
     return filled
-
-
-def _agreement(effects: Mapping[str, Floats]) -> dict[str, float | None]:
-    """Spearman's correlation of each fill's effects ``(regions,)`` with the mean rank under all others."""
-    ranks = {name: stats.rankdata(values) for name, values in effects.items()}
-    found: dict[str, float | None] = {}
-    for name, own in ranks.items():
-        others = [rank for other, rank in ranks.items() if other != name]
-        mean = np.mean(others, axis=0) if others else np.zeros_like(own)
-        varies = np.ptp(own) > 0 and np.ptp(mean) > 0
-        found[name] = float(stats.spearmanr(own, mean).statistic) if varies else None
-    return found

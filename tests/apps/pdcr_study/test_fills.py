@@ -11,6 +11,7 @@ from monai_causal.apps.pdcr_study.config import FillsConfig
 from monai_causal.apps.pdcr_study.fills import (
     UNTOUCHED,
     RealPatches,
+    agreements,
     compare_fills,
     describe,
     disruption,
@@ -134,6 +135,16 @@ def test_agreement_is_with_the_ranks_of_the_others() -> None:
     found = compare_fills(planted_question(image), FillsConfig(("zero", "donor"), draws=4, real_patches=60))
     assert found["zero"]["agreement"] == found["donor"]["agreement"] == pytest.approx(1.0)
     assert found["zero"]["effect"] == pytest.approx(100 / 24)
+
+
+def test_agreement_leaves_the_fill_itself_out() -> None:
+    effects = {"a": np.array([1.0, 2.0, 3.0]), "b": np.array([3.0, 2.0, 1.0]), "c": np.array([1.0, 3.0, 2.0])}
+    found = agreements(effects)
+    # The others' mean ranks are (2, 2.5, 1.5), (1, 2.5, 2.5) and (2, 2, 2).
+    assert found["a"] == pytest.approx(-0.5)
+    assert found["b"] == pytest.approx(-(0.75**0.5))
+    assert found["c"] is None
+    assert agreements({"a": effects["a"]}) == {"a": None}
 
 
 def test_every_fill_has_its_name() -> None:

@@ -47,6 +47,16 @@ def test_a_kill_at_any_byte_is_mended(tmp_path: Path) -> None:
         assert torn.read_bytes() == whole
 
 
+def test_what_is_torn_is_gone_even_where_nothing_follows(tmp_path: Path) -> None:
+    fill(tmp_path / "a.jsonl", range(2))
+    before = (tmp_path / "a.jsonl").read_bytes()
+    with (tmp_path / "a.jsonl").open("ab") as file:
+        file.write(b'{"key": "2", "text": "' + b"x" * 10_000)
+    with Journal(tmp_path / "a.jsonl", HEAD) as journal:
+        assert len(journal.entries) == 2
+    assert (tmp_path / "a.jsonl").read_bytes() == before
+
+
 def test_reading_leaves_a_torn_journal_as_it_is(tmp_path: Path) -> None:
     fill(tmp_path / "a.jsonl", range(2))
     with (tmp_path / "a.jsonl").open("ab") as file:

@@ -67,6 +67,14 @@ def test_the_side_decides_which_random_sets_count() -> None:
     assert p == {"either": 1.0, "lower": 1.0, "higher": 0.25}
 
 
+def test_a_random_set_that_does_as_much_counts_against_the_named_one() -> None:
+    question = planted_question(torch.full((1, 1, 40, 40), 0.9, dtype=torch.float64))
+    boxes = [region.box for region in question.regions]
+    first, second = boxes.index(((0, 8), (0, 8))), boxes.index(((0, 8), (8, 16)))
+    found = joint_effect(question, question.regions, [first], [second], question.score, 3, 1)
+    assert (found["effect"], found["random"], found["p"]) == (0.0, [0.0] * 3, 1.0)
+
+
 def test_random_sets_belong_to_the_seed_and_hold_each_candidate_once() -> None:
     candidates = list(range(100, 130))
     sets = random_sets(candidates, 7, 200, seed=5)
