@@ -165,11 +165,15 @@ class DonorsConfig:
     limit: int | None = None
     grid: bool = True
     """On the grid of patches, as in the PdCR study; otherwise anywhere."""
+    whole: int = 40
+    """How many of the images are kept whole: what real patches look like, and what components are replaced by. Memory
+    holds what every block makes of each of them."""
     seed: int = 0
 
     def __post_init__(self) -> None:
         need(self.per_image >= 1, "per_image", self.per_image, "cut at least one donor of each image")
         need(self.limit is None or self.limit >= 1, "limit", self.limit, "give at least 1, or null for all")
+        need(self.whole >= 1, "whole", self.whole, "keep at least one; fills need two")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,8 @@ class Images:
     Attributes:
         subjects: the images to explain.
         bank: patches of other images.
-        donors: those images, whole, ``(C, *spatial)`` each: what real patches look like, and what components are
-            replaced by.
+        donors: some of those images, whole, ``(C, *spatial)`` each: what real patches look like, and what components
+            are replaced by.
     """
 
     subjects: tuple[Subject, ...]
@@ -70,11 +70,25 @@ def read_images(study: StudyConfig) -> Images:
         image, label = read_pair(item, size, window=window)
         unit = units.setdefault(f"patient {item['patient']}" if item.get("patient") else f"image {number}", len(units))
         subjects.append(_subject(f"image-{item['index']:05d}", unit, plain(image)[None], label, study.data.classes))
-    donors = tuple(
-        plain(read_image(item["image"], size, window=window, name=f"donor image {number}"))
-        for number, item in enumerate(tqdm(giving, desc="donor images", disable=None, leave=False))
+    donors: list[Tensor] = []
+
+    def read() -> Iterator[dict[str, Any]]:
+        for number, item in enumerate(tqdm(giving, desc="donor images", disable=None, leave=False)):
+            image = plain(read_image(item["image"], size, window=window, name=f"donor image {number}"))
+            if number < study.donors.whole:
+                donors.append(image)
+            yield {**item, "image": image}
+
+    bank = DonorBank.cut(
+        read(),
+        study.donors.patch_size or study.patch_size,
+        per_image=study.donors.per_image,
+        seed=study.donors.seed,
+        grid=study.donors.grid,
+        limit=study.donors.limit,
+        source=f"images of {study.data.name}, apart from those explained",
     )
-    return Images(tuple(subjects), _bank(study, giving, donors), donors)
+    return Images(tuple(subjects), bank, tuple(donors))
 
 
 def find_rois(subject: Subject, rule: RoIConfig, patch_size: int | Sequence[int]) -> Sequence[tuple[str, Box | Tensor]]:
@@ -110,16 +124,3 @@ def _subject(name: str, unit: int, image: Tensor, label: Tensor, classes: int) -
     counts = torch.bincount(label.flatten().clamp(0, classes), minlength=classes + 1)[1:]
     asked = 1 + int(counts.argmax())
     return Subject(name, unit, image_digest(image[0]), image, label, asked, label == asked)
-
-
-def _bank(study: StudyConfig, items: Sequence[dict[str, Any]], donors: Sequence[Tensor]) -> DonorBank:
-    given = ({**item, "image": donor} for item, donor in zip(items, donors, strict=True))
-    return DonorBank.cut(
-        given,
-        study.donors.patch_size or study.patch_size,
-        per_image=study.donors.per_image,
-        seed=study.donors.seed,
-        grid=study.donors.grid,
-        limit=study.donors.limit,
-        source=f"{len(donors)} images of {study.data.name}, apart from those explained",
-    )

@@ -46,12 +46,20 @@ def blocks(network: nn.Module) -> tuple[str, ...]:
         >>> blocks(network)
         ('0.0', '0.1')
     """
-    parts = [(name, part) for name, part in network.named_children() if any(True for _ in part.parameters())]
-    names: list[str] = []
-    for name, part in parts:
-        inner = isinstance(part, nn.ModuleList) or (len(parts) == 1 and any(True for _ in part.children()))
-        names += [f"{name}.{one}" for one in blocks(part)] if inner else [name]
-    return tuple(names)
+    parts = _parts("", network)
+    while len(parts) == 1 and _parts(*parts[0]):  # a wrapper, or a list that is all there is
+        parts = _parts(*parts[0])
+    opened = [_parts(name, part) if isinstance(part, nn.ModuleList) else [(name, part)] for name, part in parts]
+    return tuple(name for several in opened for name, _ in several)
+
+
+def _parts(name: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The children of a module that hold weights, with their dotted names."""
+    return [
+        (f"{name}.{own}" if name else own, part)
+        for own, part in module.named_children()
+        if any(True for _ in part.parameters())
+    ]
 
 
 def _explained(question: Question, method: MethodConfig, fill: Any = None, **arguments: Any) -> PdCRResult:

@@ -27,9 +27,7 @@ def need(holds: bool, key: str, value: Any, remedy: str) -> None:
     """Raise unless a condition holds; for the ``__post_init__`` of a dataclass that :func:`checked` reads.
 
     Example:
-        >>> need(False, "draws", 0, "draw at least once")
-        Traceback (most recent call last):
-        monai_causal.apps.pdcr_study.reading.ValueProblemError: draws: 0: draw at least once.
+        >>> need(5 >= 1, "draws", 5, "draw at least once")
     """
     if not holds:
         raise ValueProblemError(f"{key}: {value!r}: {remedy}.")
