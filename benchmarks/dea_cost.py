@@ -43,7 +43,15 @@ NETWORKS: dict[str, tuple[int, str, Callable[[], nn.Module]]] = {
             1, 3, (64, 64), feature_size=4, hidden_size=48, mlp_dim=96, num_heads=4, norm_name="batch", spatial_dims=2
         ),
     ),
-    "unet of two levels, 224x224": (224, "down.1", lambda: build_network("unet", 1, 3, widths=(8, 16))),
+    "unet of two levels, 128x128": (128, "down.1", lambda: build_network("unet", 1, 3, widths=(4, 8))),
+    "three convolutions, 128x128": (
+        128,
+        "4",
+        lambda: nn.Sequential(
+            *(layer for wide in (1, 16, 16) for layer in (nn.Conv2d(wide, 16, 3, padding=1), nn.ReLU())),
+            nn.Conv2d(16, 3, 1),
+        ),
+    ),
 }
 
 
@@ -51,19 +59,22 @@ def main() -> int:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for name in NETWORKS for row in measure(name, options.rounds)]
+    rows = []
+    for name in NETWORKS:
+        for row in measure(name, options.rounds):
+            rows.append(row)
+            print(
+                f"{name}, {row['execution']} (ran: {row['ran']}): RIA / 196 forwards {spread(row['ria'])}, "
+                f"DEA / (RIA + 4 forwards) {spread(row['dea'])}",
+                flush=True,
+            )
     write_json(
         options.out / "cost.json",
         {"schema": "monai_causal/dea-cost/1", "machine": describe_machine(), "rows": rows},
     )
-    for row in rows:
-        print(
-            f"{row['network']}, {row['execution']} (ran: {row['ran']}): RIA / 196 forwards {spread(row['ria'])}, "
-            f"DEA / (RIA + 4 forwards) {spread(row['dea'])}"
-        )
     return 0
 
 

@@ -3,7 +3,7 @@
 left alone, byte by byte.
 
 Example:
-    python benchmarks/segbench_kill.py --out /tmp/kills --kills 10
+    python benchmarks/segbench_kill.py --out kills --kills 10
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> int:
     chance, lines = random.Random(options.seed), []
     for _ in tqdm(range(options.kills), desc="kills", disable=None):
         process = start(config, killed)
-        before, limit = count(killed), chance.uniform(0.0, 2.0 * lasted / options.kills)
+        before, limit = count(killed), chance.uniform(0.0, 1.2 * lasted / options.kills)
         # Reading libraries takes seconds in which nothing can be torn: the clock starts with the first line of a start.
         while count(killed) == before and process.poll() is None:
             time.sleep(0.01)

@@ -52,10 +52,8 @@ def save_tradeoff(results: Results, path: Path) -> Path | None:
         Line2D([], [], color=style.INK, marker=marker, linestyle="", markersize=5, label=network)
         for network, marker in markers.items()
     ]
-    caption = (
-        "A small mark is a run, a bar the mean over runs with one standard deviation. Up is better; left: right is "
-    )
-    caption += "better; right: left is better." if len(shown) == 2 else "better."
+    directions = "Up is better; left: right is better; right: left is better." if len(shown) == 2 else "Up is better."
+    caption = f"A small mark is a run, a cross the mean over runs with standard deviations. {directions}"
     return style.write(figure, path, caption, legend=legend)
 
 
@@ -81,7 +79,9 @@ def save_curves(results: Results, path: Path) -> Path | None:
         Line2D([], [], color=colour, linestyle=dashes, linewidth=1.8, label=method)
         for method, (colour, dashes) in looks.items()
     ]
-    caption = f"Mean over {rows[0]['images']} images of all runs; pixels of the whole image in the order of the map."
+    caption = (
+        f"Mean over {rows[0]['images']} images under a network; pixels of the whole image in the order of the map."
+    )
     return style.write(figure, path, caption, legend=legend)
 
 

@@ -20,7 +20,7 @@ from monai_causal.visualize.render.results import picture
 
 __all__ = ["Case", "kept_cases", "save_gallery", "save_mechanism"]
 
-SHOWN = 4
+PER_NETWORK, SHOWN = 2, 6
 
 
 class Case(NamedTuple):
@@ -47,16 +47,20 @@ def kept_cases(results: Results, folder: Path, fused: str, gradient: str) -> lis
 
 
 def save_gallery(results: Results, folder: Path, cases: list[Case], path: Path, caption: str) -> Path:
-    """Each case a row, each method a column, with its TDD above each map."""
+    """The first cases of each network as rows (network, seed, image), methods as columns, each map under its TDD."""
     rows, names = [], []
-    for case in cases[:SHOWN]:
+    shown: list[Case] = []
+    for case in cases:
+        if sum(one.block.run.network == case.block.run.network for one in shown) < PER_NETWORK:
+            shown.append(case)
+    for case in shown[:SHOWN]:
         block = case.block
         line = [_panel(folder, block, block.methods[0], None, "")]
         for method in block.methods:
             values = results.entries[block.keys[method]]["values"]
             line.append(_panel(folder, block, method, method, f"TDD {values['tdd']:.2f}"))
         rows.append(line)
-        names.append(f"{block.run.network} {block.sample.removeprefix('image-')}")
+        names.append(f"{block.run.network} {block.run.seed}, {block.sample.removeprefix('image-')}")
     columns = ["image", *results.methods]
     return save_grid(path, rows, names, columns, caption, same_scale="all", columns=len(columns))
 

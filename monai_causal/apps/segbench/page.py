@@ -30,7 +30,8 @@ def page(results: Results, rows: Mapping[str, list[Row]], pictures: Mapping[str,
     """
     bench = results.bench
     versions = ", ".join(f"{name} {version}" for name, version in results.study["versions"].items())
-    size = f"{len(bench.data)} data sets x {len(bench.networks)} networks x {len(bench.seeds)} seeds"
+    counts = {"data set": len(bench.data), "network": len(bench.networks), "seed": len(bench.seeds)}
+    size = " x ".join(f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items())
     sections = {
         "Is deletion faithfulness lifted in every run?": "\n".join(
             f"- {sentence}" for sentence in verdict(rows["wins"], results)

@@ -14,7 +14,7 @@ from monai_causal.apps.segbench.galleries import kept_cases, save_gallery, save_
 from monai_causal.apps.segbench.page import counted, page, runtime_page, table_1_page, verdict
 from monai_causal.apps.segbench.results import Results, read_results
 from monai_causal.apps.segbench.tables import TABLES, as_csv, runtime_table
-from monai_causal.files import draft_of
+from monai_causal.files import draft_of, write_json
 
 __all__ = ["in_words", "write_report"]
 
@@ -32,6 +32,7 @@ def write_report(folder: Path) -> Path:
     rows = {name: table(results) for name, table in TABLES.items()}
     for name, table in rows.items():
         _write(out / f"{name}.csv", as_csv(table))
+    write_json(out / "runs.json", {"schema": "monai_causal/segbench-report/1", "rows": rows["runs"]})
     pictures = _pictures(results, folder, out)
     _write(out / "table1.md", table_1_page(rows["table1"]))
     _write(out / "report.md", page(results, rows, pictures))
@@ -62,7 +63,8 @@ def _pictures(results: Results, folder: Path, out: Path) -> dict[str, str]:
         below = [case for case in reversed(cases) if case.gain < 0]
         for name, some, better in (("success", above, "better"), ("failure", below, "worse")):
             if some:
-                caption = f"Of the images whose maps were kept, those on which DEA deletes {better} than EGA by most."
+                which = f"those on which DEA deletes {better} than EGA by most (two per network)"
+                caption = f"Of the images whose maps were kept, {which}."
                 save_gallery(results, folder, some, out / f"{name}.png", caption)
                 drawn[f"{name}.png"] = f"Where DEA does {better} than EGA"
         if above and "ria" in first:

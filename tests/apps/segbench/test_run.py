@@ -77,6 +77,8 @@ def test_the_report_is_there(whole: Path) -> None:
         assert (report / name).stat().st_size > 5000
     for name in ("table1", "runs", "means", "comparisons", "wins", "run_differences", "networks", "images"):
         assert (report / f"{name}.csv").read_text().count("\n") > 1, name
+    (first, *_) = json.loads((report / "runs.json").read_text())["rows"]
+    assert (first["method"], first["images"]) == ("gpa", 3)
     assert "seconds" not in page.replace("wall-clock", "")
     assert (report / "timing" / "runtime.csv").read_text().startswith("data,method,explanations,median_seconds")
     wins = [line for line in (report / "wins.csv").read_text().splitlines() if ",tdd,ega,dea," in line]
