@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 from engine_bench.machine import describe_machine
-from pdcr_bench import agreement, cost, simulation, strength
+from pdcr_bench import agreement, cost, marker, simulation, strength
 from pdcr_bench.report import Section, write_report
 
-PARTS = {module.NAME: module for module in (simulation, agreement, cost, strength)}
+PARTS = {module.NAME: module for module in (simulation, agreement, cost, strength, marker)}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -23,7 +23,7 @@ from monai_causal.networks.nets import UNet
 from monai_causal.visualize import PdCR
 from pdcr_bench.report import Section
 
-__all__ = ["NAME", "run"]
+__all__ = ["DONORS", "EXPLAINED", "NAME", "STRENGTHS", "TAU", "Course", "probability", "run", "trained"]
 
 NAME = "strength"
 STRENGTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -74,7 +74,7 @@ def run(quick: bool, seed: int) -> Section:
 
 
 def _row(course: Course, images: int, donors: int, seed: int) -> dict[str, Any]:
-    network = _trained(course)
+    network = trained(course)
     fill = DonorPatchFill(_bank(donors, course))
     effects, removals, rates, called, touching, spent = [], [], [], 0, 0, 0
     for number in tqdm(range(images), desc=f"strength {course.strength}", disable=None, leave=False):
@@ -90,7 +90,7 @@ def _row(course: Course, images: int, donors: int, seed: int) -> dict[str, Any]:
         result = ask("sequential")
         on_cue = result.regions.touches(cue)
         effects.append(float(result.ate[on_cue].sum()))
-        removals.append(_probability(network, phantom.do(cue=0), score) - result.baseline)
+        removals.append(probability(network, phantom.do(cue=0), score) - result.baseline)
         if course.strength == 0:  # the truth of every patch is dear, and is asked where a target needs it
             null = ask("exhaustive").ate.abs() <= TAU
             rates.append(float((result.relevant & null).sum()) / max(1, int(result.relevant.sum())))
@@ -109,7 +109,7 @@ def _row(course: Course, images: int, donors: int, seed: int) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _probability(network: nn.Module, phantom: Phantom[ShapesCauses], score: MaskedMeanProbability) -> float:
+def probability(network: nn.Module, phantom: Phantom[ShapesCauses], score: MaskedMeanProbability) -> float:
     output = network(torch.from_numpy(phantom.image)[None])
     bound = score.bind(output, 0)
     assert bound.box is not None
@@ -127,7 +127,7 @@ def _bank(count: int, course: Course) -> Tensor:
     return torch.stack(donors)
 
 
-def _trained(course: Course) -> nn.Module:
+def trained(course: Course) -> nn.Module:
     """Trained once and kept in the user's cache."""
     text = json.dumps({**asdict(course), "torch": torch.__version__}, sort_keys=True)
     kept = cache_folder() / f"strength-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
