@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
+from monai_causal.data.phantoms.endoscopy import EndoscopyCauses, endoscopy
 from monai_causal.data.phantoms.phantom import Causes, Phantom
 from monai_causal.data.phantoms.shapes import ShapesCauses, shapes
 from monai_causal.data.phantoms.vessels import VesselsCauses, vessels
 
-__all__ = ["Causes", "Phantom", "ShapesCauses", "VesselsCauses", "shapes", "vessels"]
+__all__ = ["Causes", "EndoscopyCauses", "Phantom", "ShapesCauses", "VesselsCauses", "endoscopy", "shapes", "vessels"]
