@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -22,12 +23,22 @@ import torch.nn.functional as F
 from monai.data import MetaTensor
 from monai.transforms.utils import scale_affine
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor
 
-__all__ = ["PICTURES", "VOLUMES", "LabelType", "ReadError", "read_image", "read_label", "read_pair", "target_class"]
+__all__ = [
+    "PICTURES",
+    "VOLUMES",
+    "LabelType",
+    "Polygons",
+    "ReadError",
+    "read_image",
+    "read_label",
+    "read_pair",
+    "target_class",
+]
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 VOLUMES = (".nii", ".nii.gz")
@@ -40,6 +51,24 @@ Source: TypeAlias = "str | os.PathLike[str] | NDArray[Any] | Tensor"
 
 class ReadError(ValueError):
     """A file that cannot be read, or is not what its item says."""
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """A label that is drawn: 1 within any of the outlines, 0 elsewhere.
+
+    A corner lies in the pixel that holds it, where pixel k of an axis covers k to k + 1; the pixels of the outline
+    belong to the area. What lies beyond the picture's border is cut.
+
+    >>> square = Polygons((((1.0, 0.0), (2.9, 0.0), (2.9, 1.5), (1.0, 1.5)),), size=(3, 4))
+    >>> read_label(square).tolist()
+    [[0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    """
+
+    outlines: tuple[tuple[tuple[float, float], ...], ...]
+    """the corners (x, y) of each area, x along the columns"""
+    size: tuple[int, int] | str | os.PathLike[str]
+    """rows and columns, or the picture whose size it has"""
 
 
 def read_pair(
@@ -117,7 +146,7 @@ def read_image(
 
 
 def read_label(
-    source: Source,
+    source: Source | Polygons,
     size: int | Sequence[int] | None = None,
     classes: Sequence[int] | None = None,
     *,
@@ -127,7 +156,8 @@ def read_label(
     """A label map (\\*spatial), int64.
 
     Args:
-        source: a picture, a NIfTI volume, a ``.mat`` file of the Semantic Boundaries Dataset, or an array (\\*spatial).
+        source: a picture, a NIfTI volume, a ``.mat`` file of the Semantic Boundaries Dataset, polygons, or an array
+            (\\*spatial).
         size: resize to this (nearest neighbour).
         classes: label values that become 1, 2, ... in this order; all others become 0, and 255 (ignore) stays.
         label_type: of a picture: ``"binary"``: background and foreground, whether stored as 0 and 1, 0 and 255 or a
@@ -148,6 +178,8 @@ def read_label(
             values = _boundaries_label(source, name)
         else:
             raise _unknown(suffix, (*PICTURES, *VOLUMES, ".mat"), name)
+    elif isinstance(source, Polygons):
+        values = _drawn(source, name)
     else:
         values = np.asarray(source)
     whole = values.astype(np.int64)
@@ -239,6 +271,27 @@ def _boundaries_label(path: str | os.PathLike[str], name: str) -> NDArray[Any]:
         raise ReadError(
             f"{name}: its .mat file holds no GTcls.Segmentation; give the files of the folder cls."
         ) from None
+
+
+def _drawn(polygons: Polygons, name: str) -> NDArray[np.uint8]:
+    if isinstance(polygons.size, (str, os.PathLike)):
+        with _opened(polygons.size, name) as picture:
+            columns, rows = picture.size
+    else:
+        rows, columns = polygons.size
+    label = Image.new("L", (columns, rows))
+    draw = ImageDraw.Draw(label)
+    for number, outline in enumerate(polygons.outlines):
+        corners = np.asarray(outline, dtype=np.float64)
+        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
+            raise ReadError(f"{name}: outline {number} of its label is not a list of three or more finite (x, y).")
+        pixels = np.floor(corners).astype(np.int64)
+        if (pixels.max(axis=0) < 0).any() or (pixels.min(axis=0) >= (columns, rows)).any():
+            raise ReadError(
+                f"{name}: outline {number} of its label lies outside its picture of {rows} rows and {columns} columns."
+            )
+        draw.polygon([(int(x), int(y)) for x, y in pixels], fill=1)
+    return np.asarray(label)
 
 
 def _unreadable(error: Exception, name: str) -> ReadError:

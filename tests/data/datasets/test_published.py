@@ -14,21 +14,17 @@ from monai.transforms import LoadImaged
 from PIL import Image
 from scipy.io import savemat
 
-from monai_causal.data.datasets import DATASETS, DatasetError, load_dataset, read_pair, split_by_group, target_class
-
-RNG = np.random.default_rng(0)
-
-
-def picture(path: Path, size: tuple[int, int] = (6, 8)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(RNG.integers(0, 256, (*size, 3), dtype=np.uint8)).save(path)
-
-
-def mask(path: Path, size: tuple[int, int] = (6, 8)) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    values = np.zeros(size, np.uint8)
-    values[2:4, 3:7] = 255
-    Image.fromarray(values).save(path)
+from monai_causal.data.datasets import (
+    DATASETS,
+    DatasetError,
+    load_dataset,
+    read_pair,
+    sites_of,
+    split_by_group,
+    target_class,
+)
+from tests.data.datasets import test_airways, test_colon
+from tests.data.datasets.trees import mask, picture
 
 
 def ham10000(root: Path) -> None:
@@ -133,7 +129,7 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, lis
 
 
 def test_every_data_set_is_tested() -> None:
-    assert set(TREES) | {"phantom"} == set(DATASETS)
+    assert set(TREES) | set(test_airways.NAMES) | set(test_colon.NAMES) | {"phantom"} == set(DATASETS)
 
 
 def test_a_published_layout_gives_items_in_the_order_of_their_ids(tree: tuple[str, Path, list[str]]) -> None:
@@ -141,6 +137,7 @@ def test_a_published_layout_gives_items_in_the_order_of_their_ids(tree: tuple[st
     items = load_dataset(name, root)
     assert [item["id"] for item in items] == ids
     assert [item["index"] for item in items] == list(range(len(ids)))
+    assert {item["dataset"] for item in items} == {name}
     assert load_dataset(name, str(root)) == items
     for item in items:
         image, label = read_pair(item)
@@ -370,57 +367,59 @@ def test_phantoms_are_their_seeds() -> None:
 TRAINING = ("train", "val", "test")
 
 
-def test_no_patient_is_in_two_parts() -> None:
-    items = [{"id": f"{number}", "patient": f"P{number % 31}"} for number in range(200)]
-    parts = split_by_group(items, (0.7, 0.1, 0.2), seed=1)
-    assert sorted(item["id"] for part in parts for item in part) == sorted(item["id"] for item in items)
-    patients = [{item["patient"] for item in part} for part in parts]
-    assert sum(map(len, patients)) == 31
-    for part, fraction in zip(parts, (0.7, 0.1, 0.2), strict=True):
-        assert len(part) == pytest.approx(200 * fraction, abs=7)  # one patient has six or seven items
-        assert [int(item["id"]) for item in part] == sorted(int(item["id"]) for item in part)
+def test_a_decathlon_list_keeps_site_sequence_and_patient(tmp_path: Path) -> None:
+    told = [{"site": site, "sequence": f"v{site}", "patient": f"p{site}"} for site in (3, "B")]
+    for name in ("x", "y"):
+        picture(tmp_path / f"{name}.png")
+        mask(tmp_path / f"{name}_mask.png")
+    training = [{"image": f"{n}.png", "label": f"{n}_mask.png", **more} for n, more in zip("xy", told, strict=True)]
+    (tmp_path / "dataset.json").write_text(json.dumps({"training": training}))
+    items = load_dataset("decathlon", tmp_path)
+    assert [{key: item[key] for key in told[0]} for item in items] == told
 
 
-def test_a_split_belongs_to_the_seed_and_not_to_the_order_of_the_items() -> None:
-    items = [{"id": f"{number}", "patient": f"P{number // 3}"} for number in range(60)]
-    first, second = split_by_group(items, (0.5, 0.5), seed=4)
-    assert (first, second) == split_by_group(items, (0.5, 0.5), seed=4)
-    turned = split_by_group(items[::-1], (0.5, 0.5), seed=4)
-    assert [sorted(item["id"] for item in part) for part in turned] == [
-        sorted(item["id"] for item in part) for part in (first, second)
-    ]
-    assert first != split_by_group(items, (0.5, 0.5), seed=5)[0]
-    assert [
-        item["id"] for item in split_by_group([{"id": "a"}, {"id": "b"}, {"id": "c"}], (0.34, 0.66), seed=0)[0]
-    ] == ["b"]
+def test_a_mask_of_kvasir_seg_is_cut_at_the_middle_of_its_jpeg(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.jpg", (16, 24))
+    mask(tmp_path / "masks" / "a.jpg", (16, 24))
+    values = np.zeros((16, 24), np.uint8)
+    values[:, 8:16], values[:, 16:] = 120, 250  # flat blocks of 8x8 survive JPEG
+    Image.fromarray(values).save(tmp_path / "masks" / "a.jpg", quality=95)
+    (item,) = load_dataset("kvasir-seg", tmp_path)
+    label = read_pair(item)[1]
+    assert (label[:, 16:] == 1).all()
+    assert (label[:, :16] == 0).all()
+    assert item["site"] == "kvasir-seg"
 
 
-def test_an_unknown_patient_is_a_group_of_its_own_and_a_centre_can_be_one() -> None:
-    items = [{"id": f"{number}", "centre": f"C{number % 4}", "patient": None} for number in range(40)]
-    assert [len(part) for part in split_by_group(items, (0.5, 0.25, 0.25))] == [20, 10, 10]
-    parts = split_by_group(items, (0.5, 0.5), key="centre")
-    assert [Counter(item["centre"] for item in part).most_common(1)[0][1] for part in parts] == [10, 10]
-
-
-@pytest.mark.parametrize(
-    ("fractions", "message"),
-    [
-        ((0.5, 0.4), r"fractions=\(0\.5, 0\.4\): give one above 0 for each part, together 1"),
-        ((1.0, 0.0), "give one above 0"),
-        ((), "give one above 0"),
-        ((0.98, 0.02), "2 groups of 8 items leave part 1 of 2 empty"),
-    ],
-)
-def test_bad_fractions(fractions: tuple, message: str) -> None:
-    items = [{"id": f"{number}", "patient": f"P{number % 2}"} for number in range(8)]
-    with pytest.raises(ValueError, match=message):
-        split_by_group(items, fractions)
+def test_polypgen_tells_a_sequence_only_where_a_name_begins_with_its_number(tmp_path: Path) -> None:
+    names = {
+        "104OLCV1_100H0002": "C1/104",
+        "104OLCV1_100S0009": "C1/104",
+        "10_endocv2021_positive_950": "C1/10",
+        "EndoCV2021_001000": None,
+        "C3_EndoCV2021_0010": None,
+        "100H0050": None,
+        "x104OLCV1_100H0002": None,
+    }
+    for name in names:
+        picture(tmp_path / "C1" / "images" / f"{name}.jpg")
+        mask(tmp_path / "C1" / "masks" / f"{name}.png")
+    items = load_dataset("polypgen", tmp_path)
+    assert {item["id"].removeprefix("C1/"): item.get("sequence") for item in items} == names
+    assert all(item["site"] == item["centre"] == "C1" and "patient" not in item for item in items)
 
 
 @pytest.mark.real
 def test_endoscopy_of_four_hospitals(real_data: Path) -> None:
     items = load_dataset("polypgen", real_data / "endoscopy")
     assert Counter(item["centre"] for item in items) == dict.fromkeys(("C1", "C2", "C3", "C4"), 40)
+    assert Counter(item["site"] for item in items if "sequence" in item) == {"C1": 40, "C2": 40}
+    assert {len(group) for group in sites_of(items).values()} == {40}
+    for item in items:
+        assert item["site"] == item["centre"] == item["id"].partition("/")[0]
+        assert item.get("sequence", item["id"]).startswith(item["site"])
+    parts = split_by_group(items, (0.7, 0.3), key="sequence")
+    assert not set.intersection(*({item["sequence"] for item in part if "sequence" in item} for part in parts))
     known = {}
     for line in (real_data / "endoscopy" / "index.csv").read_text().splitlines()[1:]:
         centre, name, _, _, fraction, *_ = line.split(",")
