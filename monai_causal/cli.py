@@ -185,7 +185,7 @@ def segbench_run(
 ) -> None:
     """Run a benchmark, or what is left of it: data x networks x seeds x methods."""
     from monai_causal.apps.segbench.config import read_config
-    from monai_causal.apps.segbench.plan import parse_shard
+    from monai_causal.apps.study.configuration import parse_shard
 
     part, bench = parse_shard(shard), read_config(config)
     from monai_causal.apps.segbench.run import run_bench
@@ -244,9 +244,10 @@ def run_pdcr_study(
 
     It may be killed at any point; the same command goes on, and the tables come out the same to the byte.
     """
-    from monai_causal.apps.pdcr_study.config import parse_shard, read_config
+    from monai_causal.apps.pdcr_study.config import read_config
     from monai_causal.apps.pdcr_study.report import in_words, write_report
     from monai_causal.apps.pdcr_study.run import run_study
+    from monai_causal.apps.study.configuration import parse_shard
 
     run_study(read_config(config), out, parse_shard(shard))
     typer.echo(in_words(write_report(out), out))

@@ -18,18 +18,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import monai
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from monai_causal import __version__
 from monai_causal.data.datasets import load_dataset
 from monai_causal.data.phantoms import shapes
 from monai_causal.data.readers import PICTURES, VOLUMES, read_image, suffixless
 from monai_causal.files import draft_of
+from monai_causal.versions import versions
 
 __all__ = ["SCHEMA", "DonorBank", "DonorImage", "image_digest", "phantom_bank"]
 
@@ -265,7 +264,7 @@ class DonorBank:
             source=source,
             modality=modalities[0],
             named=True,
-            versions=_versions(),
+            versions=versions("torch", "monai"),
         )
         for one in excluded:
             bank = bank.without(image_id=one)
@@ -537,7 +536,3 @@ def _look(pixels: Tensor, modality: str | None) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _versions() -> dict[str, str]:
-    return {"monai_causal": __version__, "torch": str(torch.__version__), "monai": monai.__version__}

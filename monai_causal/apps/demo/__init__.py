@@ -7,23 +7,21 @@ region, it has to betray that marker, and since the image is a phantom, what the
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import monai
 import numpy as np
 import torch
 from monai.data import MetaTensor
 from torch import Tensor
 
-import monai_causal
 from monai_causal.apps.demo.network import HELD_OUT, load_demo_network
 from monai_causal.data.phantoms import Phantom, ShapesCauses, shapes
 from monai_causal.files import write_json
 from monai_causal.intervene import Effects, Evaluator, MaskedMeanProbability, MeanFill, Regions, grid_regions
+from monai_causal.versions import versions
 from monai_causal.visualize.render import Outline, Panel, save_panels
 
 __all__ = ["in_words", "run_demo"]
@@ -56,7 +54,7 @@ def run_demo(out: Path, seed: int = SEED) -> dict[str, Any]:
         "exact_effect_of_removing_the_cue": exact,
         "run": asdict(effects.record),
         "seconds": round(time.perf_counter() - started, 2),
-        "versions": _versions(),
+        "versions": versions("monai", "torch", "numpy"),
         "caveat": "This explains a model. It is no statement about a patient.",
     }
     write_json(out / "summary.json", summary)
@@ -123,13 +121,3 @@ def _draw(path: Path, phantom: Phantom[ShapesCauses], network: torch.nn.Module, 
         ],
         caption="red: the region supports the answer (replacing it lowers the probability); blue: it suppresses it",
     )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "monai_causal": monai_causal.__version__,
-        "monai": monai.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from monai_causal.apps.demo.network import HELD_OUT, WEIGHTS, build_demo_network
+from monai_causal.apps.study.training import fit
 from monai_causal.data.phantoms import shapes
 from monai_causal.files import draft_of
 from monai_causal.networks.nets import UNet
@@ -55,22 +55,8 @@ def train(steps: int, batch_size: int, seed: int) -> UNet:
     """
     torch.manual_seed(seed)
     network = build_demo_network().train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=3e-3, total_steps=steps)
-    loss_function = DiceCELoss(to_onehot_y=True, softmax=True)
-    bar = tqdm(
-        batches(seed * 100_000, batch_size, steps, without_cue=batch_size // 3),
-        total=steps,
-        desc="training",
-        disable=None,
-    )
-    for images, labels in bar:
-        loss = loss_function(network(images), labels)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        bar.set_postfix(loss=f"{loss.item():.3f}")
+    drawn = batches(seed * 100_000, batch_size, steps, without_cue=batch_size // 3)
+    fit(network, drawn, steps, 3e-3, several=True, weight_decay=1e-4)
     return network.eval()
 
 

@@ -3,19 +3,16 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
-import monai
 import nibabel as nib
 import numpy as np
 import torch
 from torch import Tensor
 
-import monai_causal
 from monai_causal.apps.explain.bundles import Bundle, open_bundle
 from monai_causal.apps.explain.methods import METHODS, Method, Question
 from monai_causal.apps.explain.models import DEMO, Model, named_model
@@ -29,6 +26,7 @@ from monai_causal.files import draft_of, write_json
 from monai_causal.intervene import DonorPatchFill, Evaluator, Fill, InpaintFill, MeanFill
 from monai_causal.intervene.execution.session import is_out_of_memory
 from monai_causal.intervene.scores import hard_answer
+from monai_causal.versions import versions
 from monai_causal.visualize.rois import RoI
 
 __all__ = ["explain", "in_words"]
@@ -123,7 +121,7 @@ def explain(request: Request) -> dict[str, Any]:
         "findings": {**found.findings, **_extremes(heat, method)},
         "notes": scene.notes,
         "seconds": round(time.perf_counter() - started, 2),
-        "versions": _versions(),
+        "versions": versions("monai", "torch", "numpy"),
         "caveat": CAVEAT,
     }
     request.out.mkdir(parents=True, exist_ok=True)
@@ -287,13 +285,3 @@ def _save_map(path: Path, heat: Tensor, scene: Scene) -> None:
     array = array.reshape(*array.shape, *(1,) * (3 - array.ndim))  # a picture is a volume of one slice
     with draft_of(path) as draft:
         nib.save(nib.Nifti1Image(array, scene.affine), draft)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "monai_causal": monai_causal.__version__,
-        "monai": monai.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }

@@ -7,14 +7,19 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-from monai_causal.apps.pdcr_study.reading import ConfigError, checked, listed, need
+from monai_causal.apps.study.configuration import (
+    StatisticsConfig,
+    configured,
+    listed,
+    need,
+    need_distinct,
+    need_name,
+    read_content,
+)
 from monai_causal.data.datasets import DATASETS
-from monai_causal.extras import require
 from monai_causal.visualize.kernel_shap import KernelShap
 from monai_causal.visualize.misure import MiSuRe
 from monai_causal.visualize.pdcr import PdCR
@@ -31,13 +36,11 @@ __all__ = [
     "NetworkConfig",
     "PartsConfig",
     "RoIConfig",
-    "StatisticsConfig",
     "StudyConfig",
     "TracingConfig",
     "TrainConfig",
     "VerificationConfig",
     "as_config",
-    "parse_shard",
     "read_config",
 ]
 
@@ -52,11 +55,6 @@ METHODS: dict[str, Any] = {
 FILLS = ("zero", "blur", "noise", "donor", "inpaint")
 # Arguments that the study itself sets, for all methods alike.
 _SET_BY_THE_STUDY = {"self", "network", "fill", "options", "seed", "class_idx", "activation", "threshold", "score"}
-
-
-def _need_name(name: str, key: str = "name") -> None:
-    unfit = [sign for sign in name if not (sign.isalnum() or sign in "-_.+ =")]
-    need(bool(name.strip()) and not unfit, key, name, "letters, digits, spaces and - _ . + = name files and rows")
 
 
 def _several(value: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -128,7 +126,7 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.build)
-        _need_name(self.name)
+        need_name(self.name, also=" ")
         need(
             (self.checkpoint is None) != (self.train is None), "checkpoint", self.checkpoint,
             "give either a checkpoint or train",
@@ -192,7 +190,7 @@ class MethodConfig:
     def __post_init__(self) -> None:
         need(self.name in METHODS, "name", self.name, f"choose one of {', '.join(METHODS)}")
         object.__setattr__(self, "label", self.label or self.name)
-        _need_name(self.label, "label")
+        need_name(self.label, "label", also=" ")
         known = set(inspect.signature(METHODS[self.name]).parameters) - _SET_BY_THE_STUDY
         for option in self.options:
             need(option in known, f"options.{option}", self.options[option], f"{self.name} takes {listed(known)}")
@@ -281,18 +279,6 @@ class TracingConfig:
 
 
 @dataclass(frozen=True)
-class StatisticsConfig:
-    """Intervals over images."""
-
-    level: float = 0.95
-    resamples: int = 10000
-
-    def __post_init__(self) -> None:
-        need(0 < self.level < 1, "level", self.level, "give a confidence level between 0 and 1, such as 0.95")
-        need(self.resamples >= 100, "resamples", self.resamples, "give at least 100")
-
-
-@dataclass(frozen=True)
 class StudyConfig:
     """Networks x images x RoIs x methods."""
 
@@ -310,7 +296,7 @@ class StudyConfig:
     fills: FillsConfig | None = None
     verification: VerificationConfig | None = None
     tracing: TracingConfig | None = None
-    statistics: StatisticsConfig = StatisticsConfig()
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
     examples: int = 1
     """Of how many images the maps are kept and drawn."""
     device: str | None = None
@@ -323,8 +309,7 @@ class StudyConfig:
             ("methods", [one.label for one in self.methods]),
             ("rois", [one.name for one in self.rois]),
         ):
-            twice = [name for name in names if names.count(name) > 1]
-            need(not twice, key, twice[:1], "give each a name (label) of its own")
+            need_distinct(key, names)
         work = bool(self.methods or self.fills or self.tracing)
         need(work, "methods", (), "name at least one method, or a section fills or tracing")
         need(bool(self.rois), "rois", (), "give at least one rule")
@@ -356,22 +341,7 @@ class StudyConfig:
 
 def read_config(path: str | os.PathLike[str]) -> StudyConfig:
     """The study that a YAML or JSON file describes."""
-    path = Path(path)
-    if not path.is_file():
-        raise ConfigError(f"{path.name}: there is no such configuration.")
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".json":
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise ConfigError(f"{path.name} is no JSON: {error}.") from None
-    else:
-        yaml = require("yaml")
-        try:
-            content = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
-    return as_config(content)
+    return as_config(read_content(path))
 
 
 def as_config(content: Any) -> StudyConfig:
@@ -386,24 +356,4 @@ def as_config(content: Any) -> StudyConfig:
         >>> study.methods[0].label, study.rois[0].name
         ('pdcr', 'boundary-32')
     """
-    if isinstance(content, Mapping) and "schema" in content:
-        content = dict(content)
-        schema = content.pop("schema")
-        if schema != SCHEMA:
-            raise ConfigError(f"schema: {schema!r} is not read here; give {SCHEMA!r}.")
-    study = checked(StudyConfig, content, "")
-    assert isinstance(study, StudyConfig)
-    return study
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``i/n`` as two numbers.
-
-    Example:
-        >>> parse_shard("2/4")
-        (2, 4)
-    """
-    part, slash, parts = text.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise ConfigError(f"shard: {text!r}: give i/n with i from 1 to n, such as 1/4.")
-    return int(part), int(parts)
+    return configured(StudyConfig, content, SCHEMA)

@@ -2,8 +2,7 @@
 """An append-only journal: one JSON line per finished item, so that a study goes on where it was killed.
 
 The first line says what is being done (schema, configuration, seed, versions); every other one is an item with its
-``key``. A line is whole once its newline is on disk: what stands behind the last newline was torn by a kill, and is
-dropped. This module imports nothing heavy.
+``key``. Nothing heavy is imported.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from monai_causal.apps.study.lines import Entry, LinesFile, by_key, read_lines
 
 __all__ = ["SCHEMA", "Journal", "read_journal"]
 
@@ -42,23 +43,19 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], head: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.head = {"schema": SCHEMA, **head}
-        self.entries: dict[str, dict[str, Any]] = {}
-        whole = _whole_part(self.path)
-        if whole:
-            known, self.entries = _parsed(whole, self.path.name)
+        known, self.entries = _parsed(self.path)
+        if known is not None:
             _check_same(known, json.loads(json.dumps(self.head)), self.path.name)
-        self._file = self.path.open("r+b" if self.path.exists() else "xb")
-        self._file.truncate(len(whole))
-        self._file.seek(len(whole))
-        if not whole:
-            self._write(self.head)
+        self._file = LinesFile(self.path)
+        if known is None:
+            self._file.add(self.head)
 
     def append(self, key: str, content: Mapping[str, Any]) -> None:
         """Write a finished item; it is on disk when this returns."""
         if key in self.entries:
             raise ValueError(f"{self.path.name} holds {key!r} already: an item is written once.")
         entry = {"key": key, **content}
-        self._write(entry)
+        self._file.add(entry)
         self.entries[key] = entry
 
     def __enter__(self) -> Journal:
@@ -67,46 +64,23 @@ class Journal:
     def __exit__(self, *exception: object) -> None:
         self._file.close()
 
-    def _write(self, content: Mapping[str, Any]) -> None:
-        # NaN is no JSON: whoever has one says null, and means it.
-        self._file.write(json.dumps(content, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
 
-
-def read_journal(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def read_journal(path: str | os.PathLike[str]) -> tuple[Entry, dict[str, Entry]]:
     """The head and the finished items of a journal, by key; the file stays as it is."""
-    path = Path(path)
-    whole = _whole_part(path)
-    if not whole:
-        raise ValueError(f"{path.name} holds nothing: run the study first.")
-    return _parsed(whole, path.name)
-
-
-def _whole_part(path: Path) -> bytes:
-    content = path.read_bytes() if path.exists() else b""
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _parsed(whole: bytes, name: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    entries: dict[str, dict[str, Any]] = {}
-    head: dict[str, Any] = {}
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            content = json.loads(line)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict) or (number > 1 and not isinstance(content.get("key"), str)):
-            raise ValueError(f"{name}, line {number}: no item of a study. The file was changed by hand or damaged.")
-        if number == 1:
-            head = content
-            if head.get("schema") != SCHEMA:
-                raise ValueError(f"{name} has schema {head.get('schema')!r}; {SCHEMA!r} is read here.")
-        elif content["key"] in entries:
-            raise ValueError(f"{name}, line {number}: {content['key']!r} stands there twice.")
-        else:
-            entries[content["key"]] = content
+    head, entries = _parsed(Path(path))
+    if head is None:
+        raise ValueError(f"{Path(path).name} holds nothing: run the study first.")
     return head, entries
+
+
+def _parsed(path: Path) -> tuple[Entry | None, dict[str, Entry]]:
+    lines = read_lines(path)
+    if not lines:
+        return None, {}
+    head = lines[0]
+    if head.get("schema") != SCHEMA:
+        raise ValueError(f"{path.name} has schema {head.get('schema')!r}; {SCHEMA!r} is read here.")
+    return head, by_key(lines[1:], path.name, first=2)
 
 
 def _check_same(known: dict[str, Any], wanted: dict[str, Any], name: str) -> None:

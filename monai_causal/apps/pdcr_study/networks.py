@@ -3,23 +3,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from monai.losses import DiceCELoss
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from monai_causal.apps.explain.weights import load_weights
 from monai_causal.apps.pdcr_study.config import NetworkConfig, StudyConfig, TrainConfig
+from monai_causal.apps.study.training import fit, keep_trained
 from monai_causal.data.phantoms import shapes
-from monai_causal.files import draft_of
 from monai_causal.networks.nets import build_network
 
-__all__ = ["load_network", "train_on_phantoms", "weights_digest"]
+__all__ = ["load_network", "train_on_phantoms"]
 
 TRAINING_SEEDS = 2_000_000_000
 """Phantoms from here on are for training: far from those that are explained or give donors."""
@@ -46,11 +44,7 @@ def load_network(study: StudyConfig, network: NetworkConfig, channels: int, kept
         return built.eval()
     assert network.train is not None
     file = kept / f"{network.name}.pt"
-    if not file.exists():
-        train_on_phantoms(built, network.train, study)
-        kept.mkdir(parents=True, exist_ok=True)
-        with draft_of(file) as draft:
-            torch.save(built.state_dict(), draft)
+    keep_trained(built, file, partial(train_on_phantoms, built, network.train, study))
     load_weights(built, file, what)
     return built.eval()
 
@@ -63,26 +57,8 @@ def train_on_phantoms(network: nn.Module, course: TrainConfig, study: StudyConfi
     """
     options = {key: value for key, value in study.data.options.items() if key in ("size", "strength", "evidence")}
     first = TRAINING_SEEDS + course.seed * SEEDS_PER_TRAINING
-    several = study.data.classes > 1
-    loss_function = DiceCELoss(to_onehot_y=True, softmax=True) if several else DiceCELoss(sigmoid=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=course.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=course.rate, total_steps=course.steps)
-    network.train()
-    for step in tqdm(range(course.steps), desc="training", disable=None, leave=False):
-        images, labels = _batch(first + step * course.batch, course.batch, options)
-        loss = loss_function(network(images), labels if several else (labels > 0).float())
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-
-
-def weights_digest(network: nn.Module) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of all weights and buffers, by name."""
-    digest = hashlib.sha256()
-    for name, values in sorted(network.state_dict().items()):
-        digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    batches = (_batch(first + step * course.batch, course.batch, options) for step in range(course.steps))
+    fit(network, batches, course.steps, course.rate, several=study.data.classes > 1)
 
 
 def _batch(first_seed: int, size: int, options: dict[str, float | Sequence[int]]) -> tuple[Tensor, Tensor]:

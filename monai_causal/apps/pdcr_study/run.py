@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import logging
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,19 +15,21 @@ import numpy as np
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from monai_causal import __version__
 from monai_causal.apps.pdcr_study.config import NetworkConfig, StudyConfig
 from monai_causal.apps.pdcr_study.fills import compare_fills
 from monai_causal.apps.pdcr_study.images import Images, Subject, find_rois, read_images
 from monai_causal.apps.pdcr_study.journal import Journal
 from monai_causal.apps.pdcr_study.methods import ask
-from monai_causal.apps.pdcr_study.networks import load_network, weights_digest
+from monai_causal.apps.pdcr_study.networks import load_network
 from monai_causal.apps.pdcr_study.questions import Question, measuring_seed
 from monai_causal.apps.pdcr_study.verification import trace
+from monai_causal.apps.study.lines import reason_of
+from monai_causal.apps.study.training import weights_digest
 from monai_causal.files import draft_of
 from monai_causal.intervene import DonorPatchFill, Evaluator
 from monai_causal.intervene.regions import Box, coverage
 from monai_causal.intervene.scores import hard_answer
+from monai_causal.versions import versions
 
 __all__ = ["Item", "plan", "run_study"]
 
@@ -115,7 +115,7 @@ def run_study(study: StudyConfig, out: Path, shard: tuple[int, int] = (1, 1)) ->
         "donors": [one.digest for one in images.bank.images],
         "items": len(items),
         "shard": list(shard),
-        "versions": _versions(),
+        "versions": versions("torch", "monai", "numpy", "scipy"),
     }
     with (
         Journal(out / f"{name}.jsonl", head) as journal,
@@ -159,8 +159,8 @@ def _outcome(
         result, heat = item.answer(question)
     # One item that fails, out of memory or out of luck, must not take the others along; the report lists it.
     except Exception as error:
-        logger.warning("%s failed: %s", item.key, _reason(error))
-        return {"status": "failed", "reason": _reason(error), "result": None}
+        logger.warning("%s failed: %s", item.key, reason_of(error))
+        return {"status": "failed", "reason": reason_of(error), "result": None}
     if item.example and heat is not None and heat.ndim == 2:  # a table of volumes would show nothing
         _keep_map(out / "maps", item, question, heat)
     return {"status": "ok", "reason": None, "result": result}
@@ -255,17 +255,6 @@ def _keep_map(folder: Path, item: Item, question: Question, heat: Tensor) -> Non
     }
     with draft_of(folder / f"{item.order:06d}.npz") as draft, draft.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **content)
-
-
-def _reason(error: Exception) -> str:
-    # What the system says of a file names the file, and a file name may name a patient.
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{type(error).__name__}: {' '.join(str(text).split())}"
-
-
-def _versions() -> dict[str, str]:
-    libraries = {name: importlib.metadata.version(name) for name in ("torch", "monai", "numpy", "scipy")}
-    return {"monai_causal": __version__, **libraries, "python": platform.python_version()}
 
 
 class _Stopwatch:

@@ -6,11 +6,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from monai_causal.apps.segbench.reading import ConfigError, checked, need, need_name, read_content
+from monai_causal.apps.study.configuration import (
+    ConfigError,
+    StatisticsConfig,
+    configured,
+    need,
+    need_distinct,
+    need_name,
+    read_content,
+)
 
 __all__ = [
     "METHODS",
@@ -20,7 +27,6 @@ __all__ = [
     "MethodConfig",
     "MetricsConfig",
     "NetworkConfig",
-    "StatisticsConfig",
     "TrainConfig",
     "as_config",
     "read_config",
@@ -208,18 +214,6 @@ class MetricsConfig:
 
 
 @dataclass(frozen=True)
-class StatisticsConfig:
-    """Intervals over images."""
-
-    level: float = 0.95
-    resamples: int = 10000
-
-    def __post_init__(self) -> None:
-        need(0 < self.level < 1, "level", self.level, "give a confidence level between 0 and 1, such as 0.95")
-        need(self.resamples >= 100, "resamples", self.resamples, "give at least 100")
-
-
-@dataclass(frozen=True)
 class BenchConfig:
     """Data x networks x seeds x methods."""
 
@@ -230,7 +224,7 @@ class BenchConfig:
     """A seed draws the images and the noise of the stability, and of a network trained on the spot the training."""
     title: str = "Segmentation attribution"
     metrics: MetricsConfig = MetricsConfig()
-    statistics: StatisticsConfig = StatisticsConfig()
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
     maps: int | Literal["all"] = 6
     """Of how many images of each run the maps are kept; galleries show these."""
     device: str | None = None
@@ -245,8 +239,7 @@ class BenchConfig:
             ("seeds", list(self.seeds)),
         ):
             need(bool(names), key, (), "give at least one")
-            twice = [name for name in names if names.count(name) > 1]  # type: ignore[arg-type]
-            need(not twice, key, twice[:1], "give each a name (label) of its own")
+            need_distinct(key, names)
         need(self.maps == "all" or self.maps >= 0, "maps", self.maps, "give 0 or more, or all")
         size = self.batch_size
         need(size == "auto" or size >= 1, "batch_size", size, "give 1 or more, or auto")
@@ -302,11 +295,4 @@ def as_config(content: Any) -> BenchConfig:
         >>> [method.label for method in bench.methods], bench.seeds
         (['gpa', 'ega', 'ria', 'dea'], (0,))
     """
-    if isinstance(content, Mapping) and "schema" in content:
-        content = dict(content)
-        schema = content.pop("schema")
-        if schema != SCHEMA:
-            raise ConfigError(f"schema: {schema!r} is not read here; give {SCHEMA!r}.")
-    bench = checked(BenchConfig, content)
-    assert isinstance(bench, BenchConfig)
-    return bench
+    return configured(BenchConfig, content, SCHEMA)

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An append-only journal: one JSON line per finished item, so that a benchmark goes on where it was killed.
 
-Every line stands for itself: it has its ``key`` and the journal's stamp (schema, study, versions). A line is whole once
-its newline is on disk: what stands behind the last newline was torn by a kill, and is dropped. Nothing heavy is
+Every line stands for itself: it has its ``key`` and the journal's stamp (schema, study, versions). Nothing heavy is
 imported.
 """
 
@@ -17,9 +16,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-__all__ = ["Journal", "carry_out", "read_journals"]
+from monai_causal.apps.study.lines import Entry, LinesFile, by_key, read_lines
 
-Entry = dict[str, Any]
+__all__ = ["Journal", "carry_out", "read_journals"]
 
 
 class Journal:
@@ -47,23 +46,17 @@ class Journal:
     def __init__(self, path: str | os.PathLike[str], stamp: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.stamp = dict(stamp)
-        whole = _whole_part(self.path)
-        self.entries = _parsed(whole, self.path.name)
+        self.entries = by_key(read_lines(self.path), self.path.name)
         for entry in self.entries.values():
             _check_stamp(entry, self.stamp, self.path.name)
-        self._file = self.path.open("r+b" if self.path.exists() else "xb")
-        self._file.truncate(len(whole))
-        self._file.seek(len(whole))
+        self._file = LinesFile(self.path)
 
     def append(self, key: str, content: Mapping[str, Any]) -> None:
         """Write a finished item; it is on disk when this returns."""
         if key in self.entries:
             raise ValueError(f"{self.path.name} holds {key!r} already: an item is written once.")
         entry = {**self.stamp, "key": key, **content}
-        # NaN is no JSON: whoever has one says null, and means it.
-        self._file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self._file.add(entry)
         self.entries[key] = entry
 
     def __enter__(self) -> Journal:
@@ -107,32 +100,12 @@ def read_journals(paths: Iterable[Path]) -> dict[str, Entry]:
     merged: dict[str, Entry] = {}
     stamp: dict[str, Any] | None = None
     for path in sorted(paths):
-        for key, entry in _parsed(_whole_part(path), path.name).items():
+        for key, entry in by_key(read_lines(path), path.name).items():
             stamp = stamp or {name: entry.get(name) for name in ("schema", "study", "versions")}
             _check_stamp(entry, stamp, path.name)
             if merged.setdefault(key, entry) != entry:
                 raise ValueError(f"{path.name}: {key!r} stands in another journal too, with another result.")
     return merged
-
-
-def _whole_part(path: Path) -> bytes:
-    content = path.read_bytes() if path.exists() else b""
-    return content[: content.rfind(b"\n") + 1]
-
-
-def _parsed(whole: bytes, name: str) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    for number, line in enumerate(whole.splitlines(), start=1):
-        try:
-            content = json.loads(line)
-        except ValueError:
-            content = None
-        if not isinstance(content, dict) or not isinstance(content.get("key"), str):
-            raise ValueError(f"{name}, line {number}: no item of a benchmark. The file was changed by hand or damaged.")
-        if content["key"] in entries:
-            raise ValueError(f"{name}, line {number}: {content['key']!r} stands there twice.")
-        entries[content["key"]] = content
-    return entries
 
 
 def _check_stamp(entry: Entry, stamp: Mapping[str, Any], name: str) -> None:

@@ -3,29 +3,27 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import monai.networks.nets
 import torch
 from monai.inferers import Inferer, SlidingWindowInferer
-from monai.losses import DiceCELoss
-from torch import nn
-from tqdm.auto import tqdm
+from torch import Tensor, nn
 
 from monai_causal.apps.explain.bundles import open_bundle
 from monai_causal.apps.explain.weights import load_weights
 from monai_causal.apps.segbench.config import TORCHVISION, DataConfig, NetworkConfig, TrainConfig
 from monai_causal.apps.segbench.samples import Item, training_pair
+from monai_causal.apps.study.training import fit, keep_trained
 from monai_causal.extras import require
-from monai_causal.files import draft_of
-from monai_causal.intervene.scores import Activation, output_tensor
+from monai_causal.intervene.scores import Activation
 from monai_causal.networks.nets import build_network
 
-__all__ = ["Model", "load_model", "train", "weights_digest"]
+__all__ = ["Model", "load_model", "train"]
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,7 @@ def load_model(
         load_weights(network, place, what)
     elif config.train is not None:
         file = kept / f"{data.name}-{config.name}-seed{seed}.pt"
-        if not file.exists():
-            train(network, config.train, data, training, seed, config.name)
-            kept.mkdir(parents=True, exist_ok=True)
-            with draft_of(file) as draft:
-                torch.save(network.state_dict(), draft)
+        keep_trained(network, file, partial(train, network, config.train, data, training, seed, config.name))
         load_weights(network, file, what)
     inferer = None
     if config.window is not None:
@@ -87,30 +81,16 @@ def train(
     """AdamW with a one-cycle schedule on cross-entropy and Dice; the same seed gives the same batches."""
     pairs = [training_pair(data, item) for item in training]
     images, labels = (torch.stack(column) for column in zip(*pairs, strict=True))
-    several = data.classes > 1
-    loss_function = DiceCELoss(to_onehot_y=True, softmax=True) if several else DiceCELoss(sigmoid=True)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=course.rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=course.rate, total_steps=course.steps)
     generator = torch.Generator().manual_seed(seed)
-    network.train()
+
+    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(course.steps):
+            drawn = torch.randint(len(images), (course.batch,), generator=generator)
+            yield images[drawn], labels[drawn]
+
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for _ in tqdm(range(course.steps), desc=f"training {name}", disable=None, leave=False):
-            drawn = torch.randint(len(images), (course.batch,), generator=generator)
-            wanted = labels[drawn] if several else labels[drawn].float()
-            loss = loss_function(output_tensor(network(images[drawn])), wanted)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            schedule.step()
-
-
-def weights_digest(network: nn.Module) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of all weights and buffers, by name."""
-    digest = hashlib.sha256()
-    for name, values in sorted(network.state_dict().items()):
-        digest.update(name.encode() + values.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+        fit(network, batches(), course.steps, course.rate, several=data.classes > 1, title=f"training {name}")
 
 
 def _built(config: NetworkConfig, data: DataConfig, channels: int, seed: int) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_causal.apps.segbench.config import BenchConfig
 
-__all__ = ["Block", "Run", "parse_shard", "plan", "shard_of"]
+__all__ = ["Block", "Run", "plan", "shard_of"]
 
 
 @dataclass(frozen=True, order=True)
@@ -73,16 +73,3 @@ def shard_of(blocks: Sequence[Block], shard: tuple[int, int]) -> list[Block]:
     if not 1 <= part <= parts:
         raise ValueError(f"shard {part}/{parts}: give i/n with i from 1 to n.")
     return list(blocks[part - 1 :: parts])
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """``"2/3"`` as ``(2, 3)``.
-
-    Example:
-        >>> parse_shard("2/3")
-        (2, 3)
-    """
-    part, slash, parts = text.partition("/")
-    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
-        raise ValueError(f"shard {text!r}: give i/n with i from 1 to n, such as 1/4.")
-    return int(part), int(parts)

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import logging
-import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,15 +12,17 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from monai_causal import __version__
 from monai_causal.apps.segbench.config import BenchConfig, DataConfig, MethodConfig
 from monai_causal.apps.segbench.evidence import Evidence
 from monai_causal.apps.segbench.journal import Journal, carry_out
 from monai_causal.apps.segbench.measure import Measure
-from monai_causal.apps.segbench.networks import load_model, weights_digest
+from monai_causal.apps.segbench.networks import load_model
 from monai_causal.apps.segbench.plan import Block, Run, plan, shard_of
 from monai_causal.apps.segbench.samples import Chosen, Sample, choose, read_sample, sample_name, units_of
+from monai_causal.apps.study.lines import reason_of
+from monai_causal.apps.study.training import weights_digest
 from monai_causal.files import draft_of, write_json
+from monai_causal.versions import versions
 
 __all__ = ["SCHEMA", "STUDY_SCHEMA", "TIMING_SCHEMA", "map_file", "run_bench"]
 
@@ -56,10 +56,10 @@ def run_bench(bench: BenchConfig, out: Path, shard: tuple[int, int] = (1, 1)) ->
     )
     mine = shard_of(blocks, shard)
     out.mkdir(parents=True, exist_ok=True)
-    versions = _versions()
-    _begin(out / "study.json", bench, chosen, blocks, versions)
+    made_with = versions("torch", "monai", "numpy", "scipy")
+    _begin(out / "study.json", bench, chosen, blocks, made_with)
     part = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
-    stamp = {"schema": SCHEMA, "study": bench.digest(), "versions": versions}
+    stamp = {"schema": SCHEMA, "study": bench.digest(), "versions": made_with}
     with (
         Journal(out / f"journal{part}.jsonl", stamp) as journal,
         Journal(out / f"timing{part}.jsonl", {"schema": TIMING_SCHEMA}) as timing,
@@ -109,8 +109,8 @@ class _Worker:
                 self._keep(map_file(self.out, self.run, block.sample, label), sample, heat)
         # One image that fails, for whatever reason, must not take the others along; the report lists it.
         except Exception as error:
-            logger.warning("%s, %s: %s", self.run.name, block.sample, _reason(error))
-            return {**entry, "status": "failed", "reason": _reason(error)}
+            logger.warning("%s, %s: %s", self.run.name, block.sample, reason_of(error))
+            return {**entry, "status": "failed", "reason": reason_of(error)}
         content["values"]["dice"] = dice
         target = {"class": sample.class_idx, "pixels": int(sample.mask.sum())}
         return {**entry, "status": "ok", "reason": None, "target": target, **content, "seconds": seconds}
@@ -147,7 +147,7 @@ class _Worker:
                 self.evidence.heat(MethodConfig("ega"), sample.image, sample.class_idx, sample.mask)
                 break
             except ValueError as error:
-                logger.info("%s shows no target layer: %s", name, _reason(error))
+                logger.info("%s shows no target layer: %s", name, reason_of(error))
         return self.evidence.layer()
 
     def _keep(self, path: Path, sample: Sample, heat: Tensor) -> None:
@@ -174,7 +174,7 @@ def _first_image(data: DataConfig, chosen: Chosen) -> Tensor:
 
 
 def _begin(
-    path: Path, bench: BenchConfig, chosen: dict[str, dict[int, Chosen]], blocks: list[Block], versions: dict[str, str]
+    path: Path, bench: BenchConfig, chosen: dict[str, dict[int, Chosen]], blocks: list[Block], made_with: dict[str, str]
 ) -> None:
     """Write what is done, or check that it is what was begun here."""
     samples: dict[Run, list[str]] = {}
@@ -184,7 +184,7 @@ def _begin(
         "schema": STUDY_SCHEMA,
         "digest": bench.digest(),
         "config": bench.record(),
-        "versions": versions,
+        "versions": made_with,
         "runs": [{**run.record(), "samples": names} for run, names in samples.items()],
         "units": {data.name: units_of(data, chosen[data.name]) for data in bench.data},
     }
@@ -198,14 +198,3 @@ def _begin(
                 )
         return
     write_json(path, content)
-
-
-def _reason(error: Exception) -> str:
-    # What the system says of a file names the file, and a file name may name a patient.
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{type(error).__name__}: {' '.join(str(text).split())}"
-
-
-def _versions() -> dict[str, str]:
-    libraries = {name: importlib.metadata.version(name) for name in ("torch", "monai", "numpy", "scipy")}
-    return {"monai_causal": __version__, **libraries, "python": platform.python_version()}

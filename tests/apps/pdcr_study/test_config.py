@@ -14,12 +14,10 @@ from monai_causal.apps.pdcr_study.config import (
     METHODS,
     DonorsConfig,
     MethodConfig,
-    StatisticsConfig,
     as_config,
-    parse_shard,
     read_config,
 )
-from monai_causal.apps.pdcr_study.reading import ConfigError
+from monai_causal.apps.study.configuration import ConfigError, StatisticsConfig
 from tests.guards.checkout import ROOT
 
 WHOLE: dict[str, Any] = {
@@ -57,11 +55,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ("data.parts.explained", 2, r"data\.parts\.explained: 2: no such key; known are donors, explain, train"),
         ("data.name", "ham", "data.name: 'ham': choose one of ham10000, "),
         ("data.reference", "mask", "data.reference: 'mask': choose 'label' or 'answer'"),
-        ("data.window", [1], r"data.window: \[1\]: give a list of 2"),
-        ("data.image_size", "big", "data.image_size: 'big': give a whole number or a list"),
         ("data.parts.explain", 0, "data.parts.explain: 0: explain at least one image"),
-        ("seed", "1", "seed: '1': give a whole number"),
-        ("seed", True, "seed: True: give a whole number"),
         ("networks", [], r"networks: \(\): name at least one network"),
         ("networks.0.train", None, "networks.0..checkpoint: None: give either a checkpoint or train"),
         ("networks.0.train.steps", 0, "networks.0..train.steps: 0: train for at least one step"),
@@ -79,9 +73,7 @@ def test_what_is_left_out_has_its_default() -> None:
         ("verification", {"method": "rise"}, "verification.method: 'rise': choose a pdcr method: pdcr"),
         ("tracing", {"errors": ["miss"]}, "tracing.errors: 'miss': choose among false-positive"),
         ("tracing", {"options": {"fil": 0}}, "tracing.options.fil: 0: take "),
-        ("statistics", {"level": 95}, "statistics.level: 95.0: give a confidence level"),
         ("threshold", 1, "threshold: 1.0: give a probability"),
-        ("batch_size", "all", "batch_size: 'all': give a whole number or 'auto'"),
         ("schema", "other/1", "schema: 'other/1' is not read here"),
     ],
 )
@@ -90,42 +82,9 @@ def test_a_wrong_value_is_named_with_its_key(path: str, value: Any, message: str
         as_config(changed(path, value))
 
 
-def test_a_missing_key_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"data\.parts\.donors is missing: it has no default"):
-        as_config({**WHOLE, "data": {"name": "phantom", "parts": {"explain": 1}}})
-
-
 def test_training_on_the_spot_is_for_phantoms() -> None:
     with pytest.raises(ConfigError, match=r"networks: .*training on the spot is for data.name: phantom"):
         as_config(changed("data.name", "fives"))
-
-
-@pytest.mark.parametrize("content", [None, [], "study"])
-def test_a_file_without_keys_is_refused(content: Any) -> None:
-    with pytest.raises(ConfigError, match=r"the configuration: .*: give keys and values"):
-        as_config(content)
-
-
-def test_yaml_and_json_say_the_same(tmp_path: Path) -> None:
-    (tmp_path / "study.json").write_text(json.dumps(WHOLE))
-    (tmp_path / "study.yaml").write_text(json.dumps(WHOLE, indent=1))  # JSON is YAML
-    assert read_config(tmp_path / "study.json") == read_config(tmp_path / "study.yaml") == as_config(WHOLE)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("a.yaml", "a: [", "a.yaml is no YAML"),
-        ("a.json", "{", "a.json is no JSON"),
-        ("a.yaml", "!!python/object/apply:os.system [ls]", "a.yaml is no YAML"),
-    ],
-)
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        read_config(tmp_path / name)
-    with pytest.raises(ConfigError, match=r"b\.yaml: there is no such configuration"):
-        read_config(tmp_path / "b.yaml")
 
 
 def test_the_record_can_be_read_again_and_holds_no_path() -> None:
@@ -159,10 +118,3 @@ def test_the_papers_settings(name: str) -> None:
 def test_every_method_takes_its_options() -> None:
     for name in METHODS:
         assert MethodConfig(name).label == name
-
-
-def test_shards() -> None:
-    assert parse_shard("2/4") == (2, 4)
-    for text in ("5/4", "0/4", "1", "a/b", "1/0"):
-        with pytest.raises(ConfigError, match=f"shard: '{text}': give i/n"):
-            parse_shard(text)

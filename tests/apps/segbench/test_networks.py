@@ -12,8 +12,9 @@ import torch
 from monai_causal.apps.segbench import networks
 from monai_causal.apps.segbench.config import TORCHVISION, DataConfig, MethodConfig, NetworkConfig, TrainConfig
 from monai_causal.apps.segbench.evidence import Evidence
-from monai_causal.apps.segbench.networks import load_model, weights_digest
+from monai_causal.apps.segbench.networks import load_model
 from monai_causal.apps.segbench.samples import choose
+from monai_causal.apps.study.training import weights_digest
 from monai_causal.intervene.scores import output_tensor
 from tests.apps.explain.bundles import picture_bundle
 

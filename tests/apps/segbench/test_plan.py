@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from monai_causal.apps.segbench.plan import parse_shard, plan, shard_of
+from monai_causal.apps.segbench.plan import plan, shard_of
 from tests.apps.segbench.tiny import bench
 
 SAMPLES = {("shapes", 0): ["a", "b", "c"], ("shapes", 7): ["b", "d"]}
@@ -25,7 +25,7 @@ def test_shards_part_the_plan(parts: int) -> None:
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
-@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
-def test_a_shard_that_is_none_is_refused(text: str) -> None:
+@pytest.mark.parametrize("shard", [(0, 2), (3, 2), (1, 0), (-1, 2)])
+def test_a_shard_that_is_none_is_refused(shard: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="give i/n with i from 1 to n"):
-        parse_shard(text)
+        shard_of([], shard)

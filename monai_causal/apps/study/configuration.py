@@ -1,18 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checked dataclass out of what a YAML or JSON file holds.
+"""Checked dataclasses out of what a YAML or JSON file holds.
 
 Every error names the key, its value and what would do. A key that is not known is an error: a slip of the pen must not
-silently become a default.
+silently become a default. Nothing heavy is imported.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["ConfigError", "ValueProblemError", "checked", "listed", "need"]
+from monai_causal.extras import require
+
+__all__ = [
+    "ConfigError",
+    "StatisticsConfig",
+    "ValueProblemError",
+    "checked",
+    "configured",
+    "listed",
+    "need",
+    "need_distinct",
+    "need_name",
+    "parse_shard",
+    "read_content",
+]
+
+Configured = TypeVar("Configured")
 
 
 class ConfigError(ValueError):
@@ -31,6 +50,20 @@ def need(holds: bool, key: str, value: Any, remedy: str) -> None:
     """
     if not holds:
         raise ValueProblemError(f"{key}: {value!r}: {remedy}.")
+
+
+def need_name(name: str, key: str = "name", also: str = "") -> None:
+    """Refuse what cannot be part of a file's name and of a row's; ``also`` holds further signs that may be in it."""
+    unfit = [sign for sign in name if not (sign.isalnum() or sign in f"-_.+={also}")]
+    spaces = ", spaces" if " " in also else ""
+    need(bool(name.strip()) and not unfit, key, name, f"letters, digits{spaces} and - _ . + = name files and rows")
+
+
+def need_distinct(key: str, names: Iterable[object]) -> None:
+    """Refuse a list in which something stands twice."""
+    listed_names = list(names)
+    twice = [name for name in listed_names if listed_names.count(name) > 1]
+    need(not twice, key, twice[:1], "give each a name (label) of its own")
 
 
 def checked(kind: Any, value: Any, key: str) -> Any:
@@ -74,6 +107,61 @@ def checked(kind: Any, value: Any, key: str) -> Any:
     fits = isinstance(value, int | float if kind is float else kind) and (kind is bool or not isinstance(value, bool))
     need(fits, key, value, f"give {_called(kind)}")
     return float(value) if kind is float else value
+
+
+def read_content(path: str | os.PathLike[str]) -> Any:
+    """What a YAML or JSON file holds."""
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"{path.name}: there is no such configuration.")
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"{path.name} is no JSON: {error}.") from None
+    yaml = require("yaml")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+
+
+def configured(kind: type[Configured], content: Any, schema: str) -> Configured:
+    """A configuration out of a dictionary, which may name its ``schema`` and then must name this one."""
+    if isinstance(content, Mapping) and "schema" in content:
+        content = dict(content)
+        named = content.pop("schema")
+        if named != schema:
+            raise ConfigError(f"schema: {named!r} is not read here; give {schema!r}.")
+    found = checked(kind, content, "")
+    assert isinstance(found, kind)
+    return found
+
+
+@dataclass(frozen=True)
+class StatisticsConfig:
+    """Intervals over images."""
+
+    level: float = 0.95
+    resamples: int = 10000
+
+    def __post_init__(self) -> None:
+        need(0 < self.level < 1, "level", self.level, "give a confidence level between 0 and 1, such as 0.95")
+        need(self.resamples >= 100, "resamples", self.resamples, "give at least 100")
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """``i/n`` as two numbers.
+
+    Example:
+        >>> parse_shard("2/4")
+        (2, 4)
+    """
+    part, slash, parts = text.partition("/")
+    if not (slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise ConfigError(f"shard: {text!r}: give i/n with i from 1 to n, such as 1/4.")
+    return int(part), int(parts)
 
 
 def _called(kind: Any) -> str:
