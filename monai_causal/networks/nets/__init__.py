@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from monai_causal.networks.nets.build import build_network
+from monai_causal.networks.nets.mcdrl import MCDRL, MCDRLOutput
 from monai_causal.networks.nets.unet import UNet
 
-__all__ = ["UNet", "build_network"]
+__all__ = ["MCDRL", "MCDRLOutput", "UNet", "build_network"]
