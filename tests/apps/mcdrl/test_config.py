@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slips of the pen are errors that say where; what is given arrives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_causal.apps.mcdrl.config import PhantomData, SitesData, as_config, read_config
+from monai_causal.apps.mcdrl.method_names import METHODS
+from monai_causal.apps.study.configuration import ConfigError
+from tests.apps.mcdrl.studies import PHANTOM, content, study
+from tests.guards.checkout import ROOT
+
+SITES = {"kind": "sites", "sets": [{"name": "polypgen", "root": "there"}]}
+
+
+def test_defaults_are_all_methods_five_seeds_and_selection_on_sources() -> None:
+    config = as_config({"data": PHANTOM})
+    assert [method.label for method in config.methods] == list(METHODS)
+    assert (config.seeds, config.selection, config.classes) == ((0, 1, 2, 3, 4), "validation", ("polyp",))
+    assert isinstance(config.data, PhantomData)
+    assert isinstance(as_config({"data": SITES}).data, SitesData)
+
+
+def test_a_method_has_settings_of_its_own() -> None:
+    method = {"name": "mcdrl", "as": "deep", "network": {"depth": 5}, "train": {"rate": 0.5}}
+    config = study(methods=["mcdrl", method])
+    plain, deep = config.methods
+    assert (plain.label, plain.plain, deep.label, deep.plain) == ("mcdrl", True, "deep", False)
+    assert (config.network_of(plain).depth, config.network_of(deep).depth, config.network_of(deep).hidden) == (1, 5, 16)
+    assert (config.train_of(deep).rate, config.train_of(deep).epochs) == (0.5, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {**PHANTOM, "kind": "ct"}}, r"data\.kind: 'ct': choose phantom or sites"),
+        ({"data": {**PHANTOM, "siz": 3}}, r"data\.siz: 3: no such key"),
+        ({"data": {**PHANTOM, "strength": 0}}, r"data\.strength: 0"),
+        ({"data": {**PHANTOM, "do_scenes": 1}}, r"data\.do_scenes: 1: give at least 2"),
+        ({"data": {**SITES, "sets": []}}, r"data\.sets: \(\): give at least one"),
+        ({"data": {**SITES, "validation": 0.5, "source_test": 0.5}}, r"data\.source_test: 0\.5: with validation it"),
+        ({"data": {**SITES, "held_out": []}}, r"data\.source_test: 0\.0: with no site held out"),
+        ({"methods": ["mcdlr"]}, r"methods\[0\]\.name: 'mcdlr': choose one of"),
+        ({"methods": [{"name": "mcdrl", "network": {"dept": 2}}]}, r"methods\[0\]\.network\.dept: 2: no such"),
+        ({"methods": ["mcdrl", {"name": "mcdrl", "train": {"rate": 0}}]}, r"methods: \['mcdrl'\]: give each a name"),
+        ({"methods": [{"name": "mcdrl", "train": {"rate": 0}}]}, r"methods\[0\]\.train\.rate: 0\.0: give a number"),
+        ({"classes": ["polyp", "tumour"]}, r"classes: .*phantoms have one class"),
+        ({"data": {**PHANTOM, "validation": 0}, "selection": "validation"}, r"data\.validation: 0: there is nothing"),
+        ({"selection": "test"}, r"selection: 'test': choose 'last' or 'validation' or 'oracle'"),
+        ({"seeds": []}, r"seeds: \(\): give at least one"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_an_error_that_says_where(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        as_config(content(**changes))
+
+
+def test_relative_paths_start_at_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "clip").mkdir()
+    monkeypatch.setenv("ROOT_OF_IT", "/elsewhere")
+    (tmp_path / "study.yaml").write_text(
+        "data: {kind: sites, sets: [{name: polypgen, root: here}, {name: kvasir-seg, root: $ROOT_OF_IT/k}]}\n"
+        "network: {encoder: clip, confounders: words.yaml}\n"
+        "methods: [mcdrl, {name: mcdrl, as: large, network: {encoder: ViT-B-16}}]\n"
+    )
+    config = read_config(tmp_path / "study.yaml")
+    assert isinstance(config.data, SitesData)
+    assert [one.root for one in config.data.sets] == [str(tmp_path / "here"), "/elsewhere/k"]
+    assert config.network.encoder == str(tmp_path / "clip")
+    assert config.network.confounders == str(tmp_path / "words.yaml")
+    assert config.network_of(config.methods[1]).encoder == "ViT-B-16"
+    monkeypatch.delenv("ROOT_OF_IT")
+    with pytest.raises(ConfigError, match="names a variable that is not set"):
+        read_config(tmp_path / "study.yaml")
+
+
+def test_a_record_makes_the_same_study_and_names_no_place() -> None:
+    data = {**SITES, "sets": [{"name": "polypgen", "root": "/srv/someone/data"}]}
+    config = study(data=data, network={"encoder": "/srv/someone/clip"}, device="cpu")
+    assert "someone" not in str(config.record())
+    assert as_config(config.record()).record() == config.record()
+    assert config.digest() == study(data=data, network={"encoder": "/other/clip"}, device=None).digest()
+    assert config.digest() != study(data={**data, "size": 32}, network={"encoder": "/srv/someone/clip"}).digest()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("mcdrl_*.yaml")), ids=lambda path: path.stem)
+def test_every_configuration_that_comes_along_is_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("POLYPGEN", "BRONCHOLC", "CLINICDB", "ETIS", "KVASIR"):
+        monkeypatch.setenv(f"MONAI_CAUSAL_{name}", "/data")
+    config = read_config(path)
+    # The rule can be judged in every one of them.
+    assert {"mcdrl", "random", "shuffled", "learned"} <= {one.label for one in config.methods if one.plain}
+    assert len(config.seeds) == 5
+
+
+def test_reading_one_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from monai_causal.apps.mcdrl.plan import plan; "
+        "from monai_causal.apps.mcdrl.config import as_config; "
+        "sys.exit(', '.join({'torch', 'monai', 'numpy'} & set(sys.modules)) or None)"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
