@@ -14,7 +14,7 @@ from typing import Any
 from monai_causal.apps.mcdrl.config import LosoConfig, as_config
 from monai_causal.apps.mcdrl.plan import Run, plan
 from monai_causal.apps.mcdrl.rows import read_csv
-from monai_causal.apps.segbench.journal import read_journals
+from monai_causal.apps.study.journal import read_journals
 
 __all__ = ["RUN_SCHEMA", "STUDY_SCHEMA", "TIMING_SCHEMA", "Results", "do_file", "read_results", "rows_file"]
 

@@ -29,8 +29,8 @@ from monai_causal.apps.mcdrl.results import RUN_SCHEMA, STUDY_SCHEMA, TIMING_SCH
 from monai_causal.apps.mcdrl.rows import as_csv, write_csv
 from monai_causal.apps.mcdrl.samples import Sample, Store
 from monai_causal.apps.mcdrl.tasks import Task, TestSet, scenes_of, tasks_of
-from monai_causal.apps.segbench.journal import Journal
 from monai_causal.apps.study.configuration import ConfigError
+from monai_causal.apps.study.journal import Journal
 from monai_causal.apps.study.training import weights_digest
 from monai_causal.files import draft_of, write_json
 from monai_causal.networks.blocks.confounder_prompts import read_confounders

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_causal.apps.segbench.config import BenchConfig, as_config
-from monai_causal.apps.segbench.journal import read_journals
 from monai_causal.apps.segbench.plan import Block, Run, plan
+from monai_causal.apps.study.journal import read_journals
 
 __all__ = ["Results", "Value", "read_results"]
 

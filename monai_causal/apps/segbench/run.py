@@ -14,11 +14,11 @@ from torch import Tensor
 
 from monai_causal.apps.segbench.config import BenchConfig, DataConfig, MethodConfig
 from monai_causal.apps.segbench.evidence import Evidence
-from monai_causal.apps.segbench.journal import Journal, carry_out
 from monai_causal.apps.segbench.measure import Measure
 from monai_causal.apps.segbench.networks import load_model
 from monai_causal.apps.segbench.plan import Block, Run, plan, shard_of
 from monai_causal.apps.segbench.samples import Chosen, Sample, choose, read_sample, sample_name, units_of
+from monai_causal.apps.study.journal import Journal, carry_out
 from monai_causal.apps.study.lines import reason_of
 from monai_causal.apps.study.training import weights_digest
 from monai_causal.files import draft_of, write_json

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from monai_causal.networks.blocks.clip import CLIP, encode_prompts
 from monai_causal.networks.blocks.confounder_prompts import ConfounderPrompts
 
-__all__ = ["IRRELEVANT", "Dictionary", "dictionary_vectors"]
+__all__ = ["IRRELEVANT", "Dictionary", "dictionary_vectors", "erase", "span"]
 
 Dictionary: TypeAlias = Literal["text", "shuffled", "irrelevant", "random", "learned"]
 DICTIONARIES = ("text", "shuffled", "irrelevant", "random", "learned")
@@ -68,3 +68,16 @@ def dictionary_vectors(clip: CLIP, prompts: ConfounderPrompts, kind: Dictionary 
     if kind in ("random", "learned"):
         return normalize(torch.randn(vectors.shape, generator=generator), dim=-1)
     return vectors
+
+
+def span(vectors: Tensor) -> Tensor:
+    """Orthonormal directions ``(M - 1, d)`` in which the vectors of a dictionary ``(M, d)`` differ from their mean."""
+    if len(vectors) < 2:
+        raise ValueError(f"a dictionary of {len(vectors)} has no directions to erase: give at least two confounders.")
+    return torch.linalg.svd(vectors - vectors.mean(dim=0), full_matrices=False).Vh[: len(vectors) - 1].contiguous()
+
+
+def erase(cells: Tensor, directions: Tensor) -> Tensor:
+    """A map ``(B, d, h, w)`` without its components along orthonormal directions ``(n, d)``."""
+    along = torch.einsum("nd,bdhw->bnhw", directions, cells)
+    return cells - torch.einsum("nd,bnhw->bdhw", directions, along)

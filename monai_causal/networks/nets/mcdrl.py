@@ -18,7 +18,7 @@ from monai_causal.networks.blocks.clip import encode_prompts, load_clip
 from monai_causal.networks.blocks.confounder_attention import ConfounderAttention, Marginalisation
 from monai_causal.networks.blocks.confounder_prompts import ConfounderPrompts, read_confounders
 from monai_causal.networks.blocks.dense_clip import Dense, DenseCLIP, Observed
-from monai_causal.networks.blocks.dictionary import Dictionary, dictionary_vectors
+from monai_causal.networks.blocks.dictionary import Dictionary, dictionary_vectors, erase, span
 from monai_causal.networks.blocks.skip_head import SkipHead
 from monai_causal.networks.blocks.target_regions import (
     Scatter,
@@ -84,6 +84,8 @@ class MCDRL(nn.Module):
         select: False keeps all cells (without MTRS).
         intervene: False leaves the cells as they are (without CDRL).
         dictionary: ``"text"``, or a control, see :mod:`monai_causal.networks.blocks.dictionary`.
+        erase: project the directions in which the dictionary's vectors differ out of the cells, before all else, so
+            that what the texts can say of a confounder is gone from the features. Not the paper's.
         prior: P(z), one weight per confounder; None: equal ones.
         tune: what of the encoder is trained: nothing (``"frozen"``), low-rank updates (``"lora"``) or all (``"full"``).
         rank: of the low-rank updates.
@@ -109,6 +111,7 @@ class MCDRL(nn.Module):
         select: bool = True,
         intervene: bool = True,
         dictionary: Dictionary = "text",
+        erase: bool = False,
         prior: Sequence[float] | None = None,
         tune: Tune = "frozen",
         rank: int = 8,
@@ -136,6 +139,9 @@ class MCDRL(nn.Module):
             self.dictionary: Tensor = nn.Parameter(vectors)
         else:
             self.register_buffer("dictionary", vectors)
+        if erase and dictionary == "learned":
+            raise ValueError("erase: a learned dictionary has no directions before it is learnt; choose another one.")
+        self.register_buffer("erased", span(vectors) if erase else None)
         self.register_buffer("prior", _prior(prior, len(vectors)))
         self.intervention = ConfounderAttention(vectors.shape[1], depth, marginalisation) if intervene else None
         self.head = SkipHead(vectors.shape[1], 1 if len(classes) == 1 else len(classes) + 1, hidden)
@@ -148,6 +154,7 @@ class MCDRL(nn.Module):
     std: Tensor
     classes: Tensor
     causal_targets: Tensor
+    erased: Tensor | None
     prior: Tensor
     intervening: Tensor
 
@@ -166,6 +173,8 @@ class MCDRL(nn.Module):
 
     def represent(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """The intervened map (B, d, h, w) of Eqs. 6-8, and which cells were selected (B, 1, h, w)."""
+        if self.erased is not None:
+            cells = erase(cells, self.erased)
         chosen = cells.new_ones(cells.shape[0], 1, *cells.shape[2:])
         if not self.select:
             everything = cells.flatten(2).transpose(1, 2)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_causal.apps.segbench.config import BenchConfig, as_config
-from monai_causal.apps.segbench.journal import Journal
 from monai_causal.apps.segbench.plan import Run
+from monai_causal.apps.study.journal import Journal
 
 STAMP = {"schema": "monai_causal/segbench/1", "study": "", "versions": {"torch": "0"}}
 

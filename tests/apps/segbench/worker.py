@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from monai_causal.apps.segbench.journal import Journal, carry_out
 from monai_causal.apps.segbench.plan import plan
+from monai_causal.apps.study.journal import Journal, carry_out
 from tests.apps.segbench.tiny import STAMP, bench
 
 SAMPLES = [f"image-{number:05d}" for number in range(30)]

@@ -11,7 +11,7 @@ import torch
 
 from monai_causal.networks.blocks.clip import CLIP, encode_prompts, load_clip
 from monai_causal.networks.blocks.confounder_prompts import read_confounders
-from monai_causal.networks.blocks.dictionary import DICTIONARIES, IRRELEVANT, dictionary_vectors
+from monai_causal.networks.blocks.dictionary import DICTIONARIES, IRRELEVANT, dictionary_vectors, erase, span
 from tests.networks.blocks.tiny_clip import EMBED, Kind
 
 PROMPTS = read_confounders()
@@ -69,3 +69,21 @@ def test_random_vectors_belong_to_their_seed_alone(clip: CLIP) -> None:
 def test_a_kind_that_is_not_known(clip: CLIP) -> None:
     with pytest.raises(ValueError, match="dictionary='noise': choose 'text', 'shuffled'"):
         dictionary_vectors(clip, PROMPTS, "noise")  # type: ignore[arg-type]
+
+
+def test_erasing_takes_out_what_the_dictionary_varies_in_and_nothing_else() -> None:
+    generator = torch.Generator().manual_seed(4)
+    vectors = torch.randn(5, 12, generator=generator, dtype=torch.float64)
+    cells = torch.randn(2, 12, 3, 2, generator=generator, dtype=torch.float64)
+    erased = erase(cells, span(vectors))
+    differences = vectors[1:] - vectors[:1]
+    assert torch.einsum("nd,bdhw->bnhw", differences, erased).abs().max() < 1e-12
+    # by hand: the least squares fit of every cell by the differences is what was taken
+    for image in range(2):
+        for row in range(3):
+            for column in range(2):
+                cell = cells[image, :, row, column]
+                fit = differences.T @ torch.linalg.lstsq(differences.T, cell[:, None]).solution[:, 0]
+                assert torch.allclose(erased[image, :, row, column], cell - fit, atol=1e-12)
+    with pytest.raises(ValueError, match="at least two confounders"):
+        span(vectors[:1])

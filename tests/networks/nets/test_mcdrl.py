@@ -400,3 +400,14 @@ def test_folders_of_different_seeds_differ(tmp_path: Path) -> None:
     """The helper of these tests."""
     one, other = (load_clip(str(tiny_clip_folder(tmp_path, seed=seed))).model.visual for seed in (0, 1))
     assert not torch.equal(one.proj, other.proj)
+
+
+def test_a_network_that_erases_reads_features_without_the_texts(clip_folder: Folder) -> None:
+    net = MCDRL(str(clip_folder("vit")), select=False, intervene=False, erase=True).eval()
+    cells = net.observe(torch.rand(1, 3, 32, 32)).cells
+    read = net.represent(cells)[0]
+    differences = net.dictionary[1:] - net.dictionary[:1]
+    assert torch.einsum("nd,bdhw->bnhw", differences, read).abs().max() < 1e-5
+    assert torch.einsum("nd,bdhw->bnhw", differences, cells).abs().max() > 1e-2
+    with pytest.raises(ValueError, match="learned dictionary"):
+        MCDRL(str(clip_folder("vit")), dictionary="learned", erase=True)

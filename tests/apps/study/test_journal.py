@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_causal.apps.segbench.journal import Journal, carry_out, read_journals
+from monai_causal.apps.study.journal import Journal, carry_out, read_journals
 
 STAMP = {"schema": "example/1", "study": "a", "versions": {"torch": "1"}}
 

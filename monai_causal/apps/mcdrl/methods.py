@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The methods that are compared: each a network and its loss, with the same encoder, head and budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.networks.nets import FlexibleUNet
+from torch import Tensor, nn
+
+from monai_causal.apps.mcdrl.method_names import METHODS
+from monai_causal.apps.mcdrl.settings import NetworkConfig, TrainConfig
+from monai_causal.losses import MCDRLLoss
+from monai_causal.networks.blocks.confounder_prompts import read_confounders
+from monai_causal.networks.nets.mcdrl import MCDRL
+
+__all__ = ["DEMO_CLIP", "Loss", "build", "settings_of"]
+
+Loss = Callable[[Any, Tensor], Tensor]
+
+DEMO_CLIP = Path(__file__).with_name("demo_clip")
+"""An open_clip folder: ``monai-causal mcdrl pretrain-clip`` with its defaults made it."""
+
+
+def build(
+    name: str, network: NetworkConfig, train: TrainConfig, classes: Sequence[str], seed: int
+) -> tuple[nn.Module, Loss]:
+    """A method's network, whose new weights belong to the seed, and its loss."""
+    info = METHODS[name]
+    train = settings_of(name, train)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if info.family == "unet":
+            return _flexible_unet(len(classes)), _loss(train)
+        shared: dict[str, Any] = {
+            "encoder": str(DEMO_CLIP) if network.encoder == "demo" else network.encoder,
+            "pretrained": network.pretrained,
+            "classes": classes,
+            "dense": network.dense,
+            "hidden": network.hidden,
+        }
+        if info.family == "prompt":
+            return _prompt(shared, info.network, train)
+        own: dict[str, Any] = {
+            "confounders": read_confounders(network.confounders, network.count),
+            "depth": network.depth,
+            "alpha": network.alpha,
+            "scatter": network.scatter,
+            "marginalisation": network.marginalisation,
+            "tune": network.tune,
+        }
+        return MCDRL(**{**shared, **own, **info.network, "seed": seed}), _loss(train)
+
+
+def settings_of(name: str, train: TrainConfig) -> TrainConfig:
+    """The training settings with those that make a method what it is, and the paper's if these were asked for."""
+    return replace(train.resolved(), **METHODS[name].train)
+
+
+def _flexible_unet(classes: int) -> nn.Module:
+    return FlexibleUNet(in_channels=3, out_channels=1 if classes == 1 else classes + 1, backbone="resnet18")
+
+
+def _loss(train: TrainConfig) -> MCDRLLoss:
+    names = ("lambda_causal", "lambda_contrast", "temperature", "dice", "normalise", "pool")
+    return MCDRLLoss(**{name: getattr(train, name) for name in names})
+
+
+def _prompt(shared: dict[str, Any], own: dict[str, Any], train: TrainConfig) -> tuple[nn.Module, Loss]:
+    from monai_causal.losses.prompt import PromptLoss
+    from monai_causal.networks.nets.prompt_segmenter import PromptSegmenter
+
+    return PromptSegmenter(**shared, **own), PromptLoss()

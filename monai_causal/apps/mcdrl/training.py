@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training with MONAI's engines, such that an interrupted run ends with the same weights as one that was not.
+
+Everything that is drawn belongs to (seed, epoch, index): the order of the images (MONAI's workflow tells the epoch to
+a distributed sampler) and their mirrorings. After every epoch the network, the optimiser, its schedule and the best
+epoch so far are kept, and a run that finds them goes on from there.
+
+Under ``torchrun`` each process takes its share of every batch; the gradients are averaged, so the losses are those of
+one process with the whole batch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from monai.engines import SupervisedEvaluator, SupervisedTrainer
+from monai.handlers import (
+    CheckpointLoader,
+    CheckpointSaver,
+    IgniteMetricHandler,
+    LrScheduleHandler,
+    StatsHandler,
+    TensorBoardStatsHandler,
+    ValidationHandler,
+    from_engine,
+)
+from monai.metrics import DiceMetric
+from monai.transforms import Lambda
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, DistributedSampler
+from tqdm.auto import tqdm
+
+from monai_causal.apps.mcdrl.handlers import Progress, SwitchIntervention
+from monai_causal.apps.mcdrl.settings import TrainConfig
+from monai_causal.apps.mcdrl.views import Views, prepare_batch
+from monai_causal.extras import require
+from monai_causal.networks.nets.mcdrl import MCDRL
+
+if TYPE_CHECKING:
+    from ignite.engine import Engine
+
+__all__ = ["Trained", "train"]
+
+Events, idist = require("ignite.engine").Events, require("ignite.distributed")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a training went.
+
+    Attributes:
+        epochs: how many were run; fewer than asked for if it was stopped early.
+        best_epoch: whose weights were taken, counted from 1; None: the last one's, since nothing was validated.
+        best_dice: of the validation.
+        losses: of every epoch, the mean.
+    """
+
+    epochs: int
+    best_epoch: int | None
+    best_dice: float | None
+    losses: tuple[float, ...]
+
+
+def train(
+    network: nn.Module,
+    loss: Callable[[Any, Tensor], Tensor],
+    sources: Views,
+    validation: Views | None,
+    config: TrainConfig,
+    *,
+    seed: int,
+    folder: Path,
+    device: str | torch.device = "cpu",
+) -> Trained:
+    """Train; the network is left in evaluation mode with the weights that were chosen.
+
+    Args:
+        network: with ``parameter_groups`` if its parts learn at different rates; if its encoder is frozen
+            (``tune``), what that sees is computed once.
+        loss: of the network's output in training mode and the labels.
+        sources: to learn from.
+        validation: to choose the epoch by; None: the last epoch is taken.
+        config: the settings.
+        seed: of the order of the images.
+        folder: for what is needed to go on after an interruption.
+        device: where to.
+    """
+    config, device = config.resolved(), torch.device(device)
+    rank, processes = _place()
+    if config.batch_size % processes:
+        raise ValueError(f"batch_size={config.batch_size}: {processes} processes cannot share it evenly.")
+    folder.mkdir(parents=True, exist_ok=True)
+    network.to(device)
+    if getattr(network, "tune", None) == "frozen":
+        for views in filter(None, (sources, validation)):
+            views.remember(network, device)
+    optimiser = torch.optim.AdamW(_groups(network, config), lr=config.rate, weight_decay=config.weight_decay)
+    sampler: DistributedSampler[Any] = DistributedSampler(sources, processes, rank, seed=seed)
+    loader = DataLoader(sources, config.batch_size // processes, sampler=sampler)
+    schedule = _schedule(optimiser, config, config.epochs * len(loader))
+    wrapped = DistributedDataParallel(network, find_unused_parameters=True) if processes > 1 else network
+    trainer = SupervisedTrainer(
+        device=device,
+        max_epochs=config.epochs,
+        train_data_loader=loader,
+        network=wrapped,
+        optimizer=optimiser,
+        loss_function=loss,
+        prepare_batch=prepare_batch(sources),
+        decollate=False,
+        amp=config.amp and device.type == "cuda",
+        accumulation_steps=config.accumulate,
+        optim_set_to_none=True,
+    )
+    best = folder / "best.pt"
+    progress = Progress(trainer, network, best if rank == 0 else None, config.patience)
+    trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: setattr(sources, "epoch", engine.state.epoch))
+    if isinstance(network, MCDRL):
+        SwitchIntervention(network, config.switch_epoch).attach(trainer)
+    LrScheduleHandler(schedule, print_lr=False, epoch_level=False).attach(trainer)
+    if validation is not None:
+        evaluator = _evaluator(network, validation, config, device)
+        progress.attach(evaluator)
+        ValidationHandler(config.validate_every, evaluator).attach(trainer)
+    kept = {"network": network, "optimiser": optimiser, "schedule": schedule, "trainer": trainer, "progress": progress}
+    if rank == 0:
+        # After the validation, so that what is kept of an epoch knows how good it was.
+        CheckpointSaver(str(folder), kept, file_prefix="going_on", save_interval=1, n_saved=1).attach(trainer)
+        _report(trainer, folder, config)
+    newest = max(folder.glob("going_on*_checkpoint_epoch=*.pt"), key=_epoch_of, default=None)
+    if newest is not None:
+        CheckpointLoader(str(newest), kept, map_location=cast(Any, device))(trainer)
+        logger.info("going on after epoch %d", trainer.state.epoch)
+    if not progress.stopped and trainer.state.epoch < config.epochs:
+        trainer.run()
+    if processes > 1:
+        idist.barrier()
+    if progress.best_epoch is not None:
+        network.load_state_dict(torch.load(best, map_location=device, weights_only=True))
+    network.eval()
+    return Trained(len(progress.losses), progress.best_epoch, progress.best, tuple(progress.losses))
+
+
+def _place() -> tuple[int, int]:
+    """This process's number, and of how many."""
+    # Asked of ignite, by all processes: its first call makes a group, which would wait for those that do not call.
+    return idist.get_rank(), idist.get_world_size()
+
+
+def _groups(network: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    groups = getattr(network, "parameter_groups", None)
+    if groups is None:
+        return [{"params": [one for one in network.parameters() if one.requires_grad]}]
+    found: list[dict[str, Any]] = groups(head=config.rate, adapter=config.adapter_rate, encoder=config.encoder_rate)
+    return found
+
+
+def _schedule(optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int) -> Any:
+    if config.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
+
+
+def _evaluator(network: nn.Module, validation: Views, config: TrainConfig, device: torch.device) -> SupervisedEvaluator:
+    dice = DiceMetric(ignore_empty=False)
+    return SupervisedEvaluator(
+        device=device,
+        val_data_loader=DataLoader(validation, config.batch_size),
+        network=network,
+        prepare_batch=prepare_batch(validation),
+        postprocessing=Lambda(_decided),
+        key_val_metric={"dice": IgniteMetricHandler(dice, output_transform=from_engine(["pred", "label"]))},
+    )
+
+
+def _decided(item: dict[str, Any]) -> dict[str, Any]:
+    """Logits and labels of an item as one mask per class of lesion."""
+    logits, label = item["pred"], item["label"]
+    if len(logits) == 1:
+        return {"pred": (logits > 0).float(), "label": (label > 0).float()}
+    classes = torch.arange(1, len(logits), device=logits.device).view(-1, *[1] * (logits.ndim - 1))
+    return {"pred": (logits.argmax(dim=0, keepdim=True) == classes).float(), "label": (label == classes).float()}
+
+
+def _report(trainer: Engine, folder: Path, config: TrainConfig) -> None:
+    StatsHandler(name=__name__, iteration_log=False, output_transform=lambda _: None).attach(trainer)
+    if config.tensorboard:
+        TensorBoardStatsHandler(
+            log_dir=str(folder / "tensorboard"), output_transform=lambda output: float(output["loss"].detach())
+        ).attach(trainer)
+    bar = tqdm(total=config.epochs, desc="training", unit="epoch", disable=None, leave=False)
+    trainer.add_event_handler(Events.STARTED, lambda engine: bar.update(engine.state.epoch))
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: bar.update())
+    trainer.add_event_handler(Events.COMPLETED, lambda _: bar.close())
+
+
+def _epoch_of(file: Path) -> int:
+    return int(file.stem.rpartition("=")[2])
