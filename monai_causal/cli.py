@@ -308,11 +308,14 @@ def mcdrl_loso(
 @mcdrl.command("report", epilog="Example: monai-causal mcdrl report loso")
 def mcdrl_report(
     folder: Annotated[Path, typer.Argument(help="What `mcdrl loso` wrote; all shards in it are merged.")],
+    against: Annotated[
+        str, typer.Option(help="Comma-separated methods to compare all others with, beside MCDRL.")
+    ] = "",
 ) -> None:
     """Write tables (CSV, Markdown) and pictures (PNG) of what is there into FOLDER/report."""
     from monai_causal.apps.mcdrl.report import report_loso
 
-    typer.echo(f"wrote {report_loso(folder)}")
+    typer.echo(f"wrote {report_loso(folder, [name for name in against.split(',') if name])}")
 
 
 def main() -> None:

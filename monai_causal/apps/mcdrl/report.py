@@ -17,7 +17,7 @@ from monai_causal.apps.mcdrl.judgement import REFERENCE, RULE, RULE_CONTROLS, ve
 from monai_causal.apps.mcdrl.pictures import save_feature_maps, save_galleries
 from monai_causal.apps.mcdrl.results import Results, read_results
 from monai_causal.apps.mcdrl.rows import as_csv, write_csv
-from monai_causal.apps.mcdrl.tables import TABLES, labelled, runtime_table
+from monai_causal.apps.mcdrl.tables import TABLES, comparison_table, labelled, runtime_table
 from monai_causal.extras import MissingExtraError
 from monai_causal.files import draft_of, write_json
 
@@ -28,19 +28,29 @@ ORACLE = (
     "**Oracle selection: the epochs were chosen on the very images that are tested on out of distribution. These "
     "numbers are an upper bound, no estimate of what happens at a new hospital.**"
 )
+AGAINST = "comparisons-"
 Row = dict[str, Any]
 Columns = Mapping[str, str | Callable[[Row], str]]
 logger = logging.getLogger(__name__)
 
 
-def report_loso(folder: Path) -> Path:
-    """Read all shards of a study and write ``report/`` beside them; returns ``report/report.md``."""
+def report_loso(folder: Path, against: Sequence[str] = ()) -> Path:
+    """Read all shards of a study and write ``report/`` beside them; returns ``report/report.md``.
+
+    Args:
+        folder: of the study.
+        against: methods, besides MCDRL, that all others are compared with too.
+    """
     results = read_results(folder)
     if not results.entries:
         raise ValueError(f"nothing to report yet: of {len(results.runs)} trainings none is finished.")
+    for label in against:
+        if label not in results.methods:
+            raise ValueError(f"against: {label!r} is no method of this study; it has {', '.join(results.methods)}.")
     out = folder / "report"
     (out / "timing").mkdir(parents=True, exist_ok=True)
     rows = {name: table(results) for name, table in TABLES.items()}
+    rows |= {f"{AGAINST}{label}": comparison_table(results, label) for label in against}
     for name, table in rows.items():
         write_csv(out / f"{name}.csv", table)
     said = verdict_of(results, rows["comparisons"])
@@ -88,6 +98,13 @@ def page(
         "What was tested on what": _tasks(results),
         f"Dice{flag}": _methods(rows["methods"], results),
         f"MCDRL against each other method{flag}": _comparisons(rows["comparisons"]) + _before_the_switch(rows["runs"]),
+        **{
+            f"{name.removeprefix(AGAINST)} against each other method, outside the rule{flag}": _compared(
+                table, name.removeprefix(AGAINST)
+            )
+            for name, table in rows.items()
+            if name.startswith(AGAINST)
+        },
         f"Under a change of the confounder alone{flag}": _invariance(rows["invariance"]),
         f"All measures{flag}": _measures(rows["measures"]),
         "What was not run": _missing(results),
@@ -160,17 +177,21 @@ def _methods(rows: Sequence[Row], results: Results) -> str:
 def _comparisons(rows: Sequence[Row]) -> str:
     if not rows:
         return "MCDRL with the study's own settings is not among the methods, or nothing is held out.\n"
+    return (
+        f"{_compared(rows, 'MCDRL')}\nPaired: both methods on the same images under the same seeds. Holm's correction "
+        "is over the rule's controls, and over the other comparisons apart from them.\n"
+    )
+
+
+def _compared(rows: Sequence[Row], reference: str) -> str:
     columns: Columns = {
-        "MCDRL minus": "method", "": "title", "in the rule": lambda row: "yes" if row["rule"] else "",
+        f"{reference} minus": "method", "": "title", "in the rule": lambda row: "yes" if row["rule"] else "",
         "seeds": "seeds", "macro Dice out": lambda row: _signed_interval(row),
         "p": _p("p"), "p after Holm": _p("p_holm"),
         "test sets ahead": lambda row: f"{row['sets_ahead']} of {row['sets']}",
         "seeds ahead": lambda row: f"{row['seeds_ahead']} of {row['seeds']}",
     }  # fmt: skip
-    return (
-        f"{_table(rows, columns)}\nPaired: both methods on the same images under the same seeds. Holm's correction is "
-        "over the rule's controls, and over the other comparisons apart from them.\n"
-    )
+    return _table(rows, columns)
 
 
 def _before_the_switch(rows: Sequence[Row]) -> str:

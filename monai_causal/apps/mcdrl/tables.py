@@ -50,13 +50,13 @@ def method_table(results: Results) -> list[Row]:
     return rows
 
 
-def comparison_table(results: Results) -> list[Row]:
+def comparison_table(results: Results, reference: str | None = None) -> list[Row]:
     """MCDRL minus each other method: macro Dice out of distribution, paired; Holm over the rule's three controls, and
-    over the other comparisons apart from these."""
-    reference = labelled(results, REFERENCE)
+    over the other comparisons apart from these. With another ``reference`` (what tables call it) no rule is judged."""
+    controls = [] if reference else [labelled(results, name) for name in RULE_CONTROLS]
+    reference = reference or labelled(results, REFERENCE)
     if reference is None or not results.sets("out"):
         return []
-    controls = [labelled(results, name) for name in RULE_CONTROLS]
     rows: list[Row] = []
     for label in results.methods:
         if label == reference:

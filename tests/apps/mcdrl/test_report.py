@@ -98,3 +98,11 @@ def test_nothing_to_report_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         run_loso(study(), tmp_path)
     with pytest.raises(ValueError, match="of 6 trainings none is finished"):
         report_loso(tmp_path)
+
+
+def test_another_method_is_compared_with_all_if_asked(shard: Path) -> None:
+    text = report_loso(shard, ["baseline"]).read_text()
+    assert "## baseline against each other method, outside the rule" in text
+    assert (shard / "report" / "comparisons-baseline.csv").is_file()
+    with pytest.raises(ValueError, match="against: 'unet' is no method of this study; it has baseline, mcdrl, random"):
+        report_loso(shard, ["unet"])

@@ -13,7 +13,7 @@ from monai_causal.apps.mcdrl.config import LosoConfig, as_config
 from monai_causal.apps.mcdrl.intervals import Site, hierarchical
 from monai_causal.apps.mcdrl.plan import Run
 from monai_causal.apps.mcdrl.results import Results
-from monai_causal.apps.mcdrl.tables import TABLES, labelled, runtime_table
+from monai_causal.apps.mcdrl.tables import TABLES, comparison_table, labelled, runtime_table
 from monai_causal.metrics.statistics import holm
 
 # By method, site and seed the Dice of the images.
@@ -186,3 +186,15 @@ def test_times_are_a_table_of_their_own() -> None:
         found.timing[Run("A", "mcdrl", seed).key] = {"seconds": seconds}
     assert row(runtime_table(found), method="mcdrl") == {"method": "mcdrl", "runs": 2, "median_seconds": 3.0}
     assert not any("seconds" in key for table in TABLES.values() for one in table(found) for key in one)
+
+
+def test_another_reference_is_compared_with_all_and_judged_by_no_rule() -> None:
+    found = results()
+    of_mcdrl = {row["method"]: row for row in comparison_table(found)}
+    rows = {row["method"]: row for row in comparison_table(found, "random")}
+    assert set(rows) == {"mcdrl", "learned", "baseline"}
+    assert rows["mcdrl"]["difference"] == pytest.approx(-of_mcdrl["random"]["difference"], abs=1e-12)
+    assert not any(row["rule"] for row in rows.values())
+    # one family of its own
+    p = [row["p"] for row in rows.values() if row["p"] is not None]
+    assert [row["p_holm"] for row in rows.values() if row["p"] is not None] == pytest.approx(list(holm(p)))
