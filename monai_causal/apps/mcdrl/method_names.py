@@ -65,5 +65,12 @@ METHODS: dict[str, MethodInfo] = {
     "erased-irrelevant": MethodInfo(
         "Baseline, irrelevant texts erased", "variant", {**_ERASED, "dictionary": "irrelevant"}, _PLAIN
     ),
+    "erased-prototypes": MethodInfo(
+        "Baseline, image prototypes of the confounders erased",
+        "variant",
+        {**_ERASED, "dictionary": "prototypes"},
+        _PLAIN,
+    ),
+    "prototypes": MethodInfo("MCDRL, dictionary of image prototypes", "variant", {"dictionary": "prototypes"}),
     "mcdrl-erased": MethodInfo("MCDRL on features with the texts erased", "variant", {"erase": True}),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ from torch import Tensor, nn
 
 from monai_causal.apps.mcdrl.method_names import METHODS
 from monai_causal.apps.mcdrl.settings import NetworkConfig, TrainConfig
+from monai_causal.data.phantoms.endoscopy import CONFOUNDERS, endoscopy
 from monai_causal.losses import MCDRLLoss
 from monai_causal.networks.blocks.confounder_prompts import read_confounders
+from monai_causal.networks.blocks.dense_clip import Dense
+from monai_causal.networks.blocks.dictionary import prototypes
 from monai_causal.networks.nets.mcdrl import MCDRL
 
 __all__ = ["DEMO_CLIP", "Loss", "build", "settings_of"]
 
+PROTOTYPE_SEED, PROTOTYPES = 4_000_000, 900
 Loss = Callable[[Any, Tensor], Tensor]
 
 DEMO_CLIP = Path(__file__).with_name("demo_clip")
@@ -53,7 +58,23 @@ def build(
             "marginalisation": network.marginalisation,
             "tune": network.tune,
         }
-        return MCDRL(**{**shared, **own, **info.network, "seed": seed}), _loss(train)
+        made = {**shared, **own, **info.network, "seed": seed}
+        if made.get("dictionary") == "prototypes":
+            made["dictionary"] = phantom_prototypes(made["encoder"], network.pretrained, network.dense)
+        return MCDRL(**made), _loss(train)
+
+
+@lru_cache(maxsize=4)
+def phantom_prototypes(encoder: str, pretrained: str | None, dense: Dense) -> Tensor:
+    """The mean cell of phantoms under each of the twelve confounders, none of which goes with the finding there."""
+    reader = MCDRL(encoder, pretrained, dense=dense, select=False, intervene=False).eval()
+    features, conditions = [], []
+    for seed in range(PROTOTYPE_SEED, PROTOTYPE_SEED + PROTOTYPES):
+        phantom = endoscopy(seed)
+        with torch.no_grad():
+            features.append(reader.observe(torch.from_numpy(phantom.image)[None]).cells.mean(dim=(2, 3)))
+        conditions.append(list(CONFOUNDERS).index(phantom.causes.confounder))
+    return prototypes(torch.cat(features), torch.tensor(conditions))
 
 
 def settings_of(name: str, train: TrainConfig) -> TrainConfig:

@@ -145,6 +145,7 @@ def train(
         idist.barrier()
     if progress.best_epoch is not None:
         network.load_state_dict(torch.load(best, map_location=device, weights_only=True))
+    sources.observed = None  # large, and of no use any more
     network.eval()
     return Trained(len(progress.losses), progress.best_epoch, progress.best, tuple(progress.losses))
 

@@ -17,7 +17,7 @@ from torch.nn.functional import normalize
 from monai_causal.networks.blocks.clip import CLIP, encode_prompts
 from monai_causal.networks.blocks.confounder_prompts import ConfounderPrompts
 
-__all__ = ["IRRELEVANT", "Dictionary", "dictionary_vectors", "erase", "span"]
+__all__ = ["IRRELEVANT", "Dictionary", "dictionary_vectors", "erase", "prototypes", "span"]
 
 Dictionary: TypeAlias = Literal["text", "shuffled", "irrelevant", "random", "learned"]
 DICTIONARIES = ("text", "shuffled", "irrelevant", "random", "learned")
@@ -68,6 +68,23 @@ def dictionary_vectors(clip: CLIP, prompts: ConfounderPrompts, kind: Dictionary 
     if kind in ("random", "learned"):
         return normalize(torch.randn(vectors.shape, generator=generator), dim=-1)
     return vectors
+
+
+def prototypes(features: Tensor, conditions: Tensor) -> Tensor:
+    """A dictionary from images in place of texts: the mean feature under every condition, ``(M, d)``.
+
+    Where texts and images lie apart in the joint space, texts differ in other directions than the images that they
+    describe. These need images whose condition is known, and on which it does not go with the finding.
+
+    Args:
+        features: ``(N, d)``.
+        conditions: ``(N,)``, from 0 to M - 1; each of them must occur.
+    """
+    count = int(conditions.max()) + 1
+    missing = sorted(set(range(count)) - set(conditions.tolist()))
+    if missing:
+        raise ValueError(f"no image has condition {missing[0]} of {count}: each needs at least one.")
+    return torch.stack([features[conditions == one].mean(dim=0) for one in range(count)])
 
 
 def span(vectors: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class MCDRL(nn.Module):
         dense: how the encoder is read, see :class:`~monai_causal.networks.blocks.dense_clip.DenseCLIP`.
         select: False keeps all cells (without MTRS).
         intervene: False leaves the cells as they are (without CDRL).
-        dictionary: ``"text"``, or a control, see :mod:`monai_causal.networks.blocks.dictionary`.
+        dictionary: ``"text"``, or a control, see :mod:`monai_causal.networks.blocks.dictionary`; or vectors ``(M, d)``.
         erase: project the directions in which the dictionary's vectors differ out of the cells, before all else, so
             that what the texts can say of a confounder is gone from the features. Not the paper's.
         prior: P(z), one weight per confounder; None: equal ones.
@@ -110,7 +110,7 @@ class MCDRL(nn.Module):
         dense: Dense = "tokens",
         select: bool = True,
         intervene: bool = True,
-        dictionary: Dictionary = "text",
+        dictionary: Dictionary | Tensor = "text",
         erase: bool = False,
         prior: Sequence[float] | None = None,
         tune: Tune = "frozen",
@@ -134,12 +134,17 @@ class MCDRL(nn.Module):
         self.register_buffer("classes", encode_prompts(clip, texts))
         joint = [encode_prompts(clip, prompts.joint(name)).mean(dim=0) for name in classes]
         self.register_buffer("causal_targets", torch.stack(joint))
-        vectors = dictionary_vectors(clip, prompts, dictionary, seed)
-        if dictionary == "learned":
+        if isinstance(dictionary, Tensor):
+            vectors, learned = dictionary.clone(), False
+        else:
+            vectors, learned = dictionary_vectors(clip, prompts, dictionary, seed), dictionary == "learned"
+        if vectors.shape[1:] != self.classes.shape[1:]:
+            raise ValueError(f"dictionary {tuple(vectors.shape)}: give vectors of {self.classes.shape[1]} components.")
+        if learned:
             self.dictionary: Tensor = nn.Parameter(vectors)
         else:
             self.register_buffer("dictionary", vectors)
-        if erase and dictionary == "learned":
+        if erase and learned:
             raise ValueError("erase: a learned dictionary has no directions before it is learnt; choose another one.")
         self.register_buffer("erased", span(vectors) if erase else None)
         self.register_buffer("prior", _prior(prior, len(vectors)))

@@ -11,7 +11,14 @@ import torch
 
 from monai_causal.networks.blocks.clip import CLIP, encode_prompts, load_clip
 from monai_causal.networks.blocks.confounder_prompts import read_confounders
-from monai_causal.networks.blocks.dictionary import DICTIONARIES, IRRELEVANT, dictionary_vectors, erase, span
+from monai_causal.networks.blocks.dictionary import (
+    DICTIONARIES,
+    IRRELEVANT,
+    dictionary_vectors,
+    erase,
+    prototypes,
+    span,
+)
 from tests.networks.blocks.tiny_clip import EMBED, Kind
 
 PROMPTS = read_confounders()
@@ -87,3 +94,10 @@ def test_erasing_takes_out_what_the_dictionary_varies_in_and_nothing_else() -> N
                 assert torch.allclose(erased[image, :, row, column], cell - fit, atol=1e-12)
     with pytest.raises(ValueError, match="at least two confounders"):
         span(vectors[:1])
+
+
+def test_prototypes_are_the_means_of_the_conditions() -> None:
+    features = torch.tensor([[1.0, 0.0], [3.0, 2.0], [5.0, 5.0]])
+    assert torch.equal(prototypes(features, torch.tensor([1, 1, 0])), torch.tensor([[5.0, 5.0], [2.0, 1.0]]))
+    with pytest.raises(ValueError, match="no image has condition 1 of 3"):
+        prototypes(features, torch.tensor([0, 2, 2]))

@@ -411,3 +411,12 @@ def test_a_network_that_erases_reads_features_without_the_texts(clip_folder: Fol
     assert torch.einsum("nd,bdhw->bnhw", differences, cells).abs().max() > 1e-2
     with pytest.raises(ValueError, match="learned dictionary"):
         MCDRL(str(clip_folder("vit")), dictionary="learned", erase=True)
+
+
+def test_a_dictionary_may_be_given_as_vectors(clip_folder: Folder) -> None:
+    vectors = torch.randn(5, EMBED)
+    net = MCDRL(str(clip_folder("vit")), dictionary=vectors)
+    assert torch.equal(net.dictionary, vectors)
+    assert net.prior.shape == (5,)
+    with pytest.raises(ValueError, match=f"give vectors of {EMBED} components"):
+        MCDRL(str(clip_folder("vit")), dictionary=torch.randn(5, EMBED + 1))
