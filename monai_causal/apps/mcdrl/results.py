@@ -102,7 +102,7 @@ def read_results(folder: Path) -> Results:
     """Read a study's folder; all its shards together."""
     path = folder / "study.json"
     if not path.is_file():
-        raise ValueError("this folder holds no study: run `monai-causal mcdrl run` with it first.")
+        raise ValueError("this folder holds no study: run `monai-causal mcdrl loso` with it first.")
     study = json.loads(path.read_text(encoding="utf-8"))
     entries = read_journals(folder.glob("journal*.jsonl"))
     strangers = [key for key, entry in entries.items() if entry["study"] != study["digest"]]
