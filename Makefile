@@ -13,7 +13,7 @@ OUT ?= demo_out
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format bench clean
+.PHONY: help setup demo test test-all bundles lint format bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -38,6 +38,9 @@ test: $(STAMP)  ## the fast tests: offline, two cores, under 15 minutes
 
 test-all: $(STAMP)  ## all tests, the slow ones and those on real data too
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q
+
+bundles: $(STAMP)  ## check every MONAI bundle, and train one for a moment
+	$(BIN)/python -m pytest -m 'not slow' -q tests/bundles
 
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
