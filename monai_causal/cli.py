@@ -285,6 +285,23 @@ def pretrain_clip(
     typer.echo(in_words(pretrain_clip(out, config), out))
 
 
+@mcdrl.command("phantoms", epilog="Example: monai-causal mcdrl phantoms --count 60 --out phantoms")
+def mcdrl_phantoms(
+    out: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")],
+    count: Annotated[int, typer.Option(help="Of all images; a sixth each is for validation and test.")] = 480,
+    size: Annotated[int, typer.Option(help="Side of an image in pixels.")] = 96,
+    strength: Annotated[float, typer.Option(help="How far the condition tells the finding, -1 to 1; 0: not.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Phantoms of different seeds share nothing.")] = 0,
+) -> None:
+    """Write endoscopy phantoms of four sites as PNG with the list that MONAI reads: something to train a bundle on."""
+    import json
+
+    from monai_causal.apps.mcdrl.phantom_files import in_words, write_phantoms
+
+    listed = write_phantoms(out, count, size=size, seed=seed, strength=strength)
+    typer.echo(in_words(json.loads(listed.read_text(encoding="utf-8")), out))
+
+
 @mcdrl.command("loso", epilog="Example: monai-causal mcdrl loso --config configs/mcdrl_phantom.yaml --out loso")
 def mcdrl_loso(
     config: Annotated[Path, typer.Option(help="The study, YAML or JSON; see configs/mcdrl_*.yaml.")],
