@@ -18,18 +18,24 @@ RULE = (
 )
 
 
-def verdict(comparisons: Sequence[dict[str, Any]], missing: Sequence[str] = ()) -> str:
+def verdict(comparisons: Sequence[dict[str, Any]], missing: Sequence[str] = (), seeds: int = 1) -> str:
     """One sentence on the rule.
 
     Args:
-        comparisons: rows with ``method``, ``rule`` (of its controls), ``difference`` and ``p_holm``; a difference of
+        comparisons: rows with ``method``, ``rule`` (of its controls), ``seeds``, ``difference`` and ``p_holm``; a difference of
             None was not measured.
         missing: names of the rule's methods that the study has not.
+        seeds: of the study: a rule is not judged on a part of them, or whoever looks often enough sees it met.
     """
     judged = [row for row in comparisons if row["rule"]]
     open_ones = [*missing, *(row["method"] for row in judged if row["difference"] is None)]
     if open_ones:
         return f"Not judged: there is no complete seed yet of {', '.join(open_ones)}."
+    if not judged:
+        return "Not judged: nothing is held out."
+    unfinished = [row["method"] for row in judged if row["seeds"] < seeds]
+    if unfinished:
+        return f"Not judged: not all of the {seeds} seeds are finished of MCDRL and {', '.join(unfinished)}."
     failed = [row for row in judged if not (row["difference"] > 0 and row["p_holm"] < LEVEL)]
     if not failed:
         return "The rule is met: the text dictionary is better than each of the three controls."

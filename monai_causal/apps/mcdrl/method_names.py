@@ -33,7 +33,7 @@ _PLAIN = {"lambda_causal": 0.0, "lambda_contrast": 0.0}
 _ERASED = {"select": False, "intervene": False, "erase": True}
 
 METHODS: dict[str, MethodInfo] = {
-    "flexible-unet": MethodInfo("MONAI FlexibleUNet", "method", family="unet"),
+    "flexible-unet": MethodInfo("MONAI FlexibleUNet, from scratch", "method", family="unet"),
     "baseline": MethodInfo("Baseline: encoder and head", "method", {"select": False, "intervene": False}, _PLAIN),
     "baseline-equal": MethodInfo(
         "Baseline of equal size: self-attention", "method", {"select": False, "marginalisation": "self"}, _PLAIN
@@ -66,11 +66,11 @@ METHODS: dict[str, MethodInfo] = {
         "Baseline, irrelevant texts erased", "variant", {**_ERASED, "dictionary": "irrelevant"}, _PLAIN
     ),
     "erased-prototypes": MethodInfo(
-        "Baseline, image prototypes of the confounders erased",
+        "Baseline, prototypes of 900 unconfounded images erased",
         "variant",
         {**_ERASED, "dictionary": "prototypes"},
         _PLAIN,
     ),
-    "prototypes": MethodInfo("MCDRL, dictionary of image prototypes", "variant", {"dictionary": "prototypes"}),
+    "prototypes": MethodInfo("MCDRL, dictionary of prototypes of 900 images", "variant", {"dictionary": "prototypes"}),
     "mcdrl-erased": MethodInfo("MCDRL on features with the texts erased", "variant", {"erase": True}),
 }

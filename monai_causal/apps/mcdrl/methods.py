@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from monai_causal.apps.mcdrl.method_names import METHODS
 from monai_causal.apps.mcdrl.settings import NetworkConfig, TrainConfig
 from monai_causal.data.phantoms.endoscopy import CONFOUNDERS, endoscopy
-from monai_causal.losses import MCDRLLoss
+from monai_causal.losses import MCDRLLoss, PromptLoss
 from monai_causal.networks.blocks.confounder_prompts import read_confounders
 from monai_causal.networks.blocks.dense_clip import Dense
 from monai_causal.networks.blocks.dictionary import prototypes
 from monai_causal.networks.nets.mcdrl import MCDRL
+from monai_causal.networks.nets.prompt_segmenter import PromptSegmenter
 
 __all__ = ["DEMO_CLIP", "Loss", "build", "settings_of"]
 
@@ -37,12 +38,16 @@ def build(
     """A method's network, whose new weights belong to the seed, and its loss."""
     info = METHODS[name]
     train = settings_of(name, train)
+    own_network = dict(info.network)
+    if own_network.get("dictionary") == "prototypes":
+        # Before the seed is set: whether they are remembered from before must not decide the new weights.
+        own_network["dictionary"] = phantom_prototypes(_encoder(network), network.pretrained, network.dense)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         if info.family == "unet":
             return _flexible_unet(len(classes)), _loss(train)
         shared: dict[str, Any] = {
-            "encoder": str(DEMO_CLIP) if network.encoder == "demo" else network.encoder,
+            "encoder": _encoder(network),
             "pretrained": network.pretrained,
             "classes": classes,
             "dense": network.dense,
@@ -58,16 +63,14 @@ def build(
             "marginalisation": network.marginalisation,
             "tune": network.tune,
         }
-        made = {**shared, **own, **info.network, "seed": seed}
-        if made.get("dictionary") == "prototypes":
-            made["dictionary"] = phantom_prototypes(made["encoder"], network.pretrained, network.dense)
-        return MCDRL(**made), _loss(train)
+        return MCDRL(**{**shared, **own, **own_network, "seed": seed}), _loss(train)
 
 
 @lru_cache(maxsize=4)
 def phantom_prototypes(encoder: str, pretrained: str | None, dense: Dense) -> Tensor:
     """The mean cell of phantoms under each of the twelve confounders, none of which goes with the finding there."""
-    reader = MCDRL(encoder, pretrained, dense=dense, select=False, intervene=False).eval()
+    with torch.random.fork_rng():
+        reader = MCDRL(encoder, pretrained, dense=dense, select=False, intervene=False).eval()
     features, conditions = [], []
     for seed in range(PROTOTYPE_SEED, PROTOTYPE_SEED + PROTOTYPES):
         phantom = endoscopy(seed)
@@ -82,6 +85,10 @@ def settings_of(name: str, train: TrainConfig) -> TrainConfig:
     return replace(train.resolved(), **METHODS[name].train)
 
 
+def _encoder(network: NetworkConfig) -> str:
+    return str(DEMO_CLIP) if network.encoder == "demo" else network.encoder
+
+
 def _flexible_unet(classes: int) -> nn.Module:
     return FlexibleUNet(in_channels=3, out_channels=1 if classes == 1 else classes + 1, backbone="resnet18")
 
@@ -92,7 +99,5 @@ def _loss(train: TrainConfig) -> MCDRLLoss:
 
 
 def _prompt(shared: dict[str, Any], own: dict[str, Any], train: TrainConfig) -> tuple[nn.Module, Loss]:
-    from monai_causal.losses.prompt import PromptLoss
-    from monai_causal.networks.nets.prompt_segmenter import PromptSegmenter
-
-    return PromptSegmenter(**shared, **own), PromptLoss()
+    names = ("lambda_contrast", "temperature", "dice")
+    return PromptSegmenter(**shared, **own), PromptLoss(**{name: getattr(train, name) for name in names})

@@ -74,7 +74,8 @@ def report_loso(folder: Path, against: Sequence[str] = ()) -> Path:
 def verdict_of(results: Results, comparisons: Sequence[Row]) -> str:
     """One sentence on the rule."""
     wanted = (REFERENCE, *RULE_CONTROLS)
-    return verdict(comparisons, [name for name in wanted if labelled(results, name) is None])
+    missing = [name for name in wanted if labelled(results, name) is None]
+    return verdict(comparisons, missing, len(results.config.seeds))
 
 
 def page(

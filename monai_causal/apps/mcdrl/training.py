@@ -12,6 +12,7 @@ one process with the whole batch.
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,9 +134,9 @@ def train(
     kept = {"network": network, "optimiser": optimiser, "schedule": schedule, "trainer": trainer, "progress": progress}
     if rank == 0:
         # After the validation, so that what is kept of an epoch knows how good it was.
-        CheckpointSaver(str(folder), kept, file_prefix="going_on", save_interval=1, n_saved=1).attach(trainer)
+        CheckpointSaver(str(folder), kept, file_prefix="going_on", save_interval=1, n_saved=2).attach(trainer)
         _report(trainer, folder, config)
-    newest = max(folder.glob("going_on*_checkpoint_epoch=*.pt"), key=_epoch_of, default=None)
+    newest = _newest_whole(folder)
     if newest is not None:
         CheckpointLoader(str(newest), kept, map_location=cast(Any, device))(trainer)
         logger.info("going on after epoch %d", trainer.state.epoch)
@@ -201,6 +202,18 @@ def _report(trainer: Engine, folder: Path, config: TrainConfig) -> None:
     trainer.add_event_handler(Events.STARTED, lambda engine: bar.update(engine.state.epoch))
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda _: bar.update())
     trainer.add_event_handler(Events.COMPLETED, lambda _: bar.close())
+
+
+def _newest_whole(folder: Path) -> Path | None:
+    """What to go on from. A kill may have torn the file that was being written; the one before it is whole."""
+    for file in sorted(folder.glob("going_on*_checkpoint_epoch=*.pt"), key=_epoch_of, reverse=True):
+        try:
+            torch.load(file, weights_only=True, mmap=True)
+        except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+            logger.warning("what was kept of epoch %d is torn (%s)", _epoch_of(file), type(error).__name__)
+            continue
+        return file
+    return None
 
 
 def _epoch_of(file: Path) -> int:

@@ -145,15 +145,12 @@ class PromptSegmenter(nn.Module):
     def parameter_groups(
         self, head: float = 1e-3, adapter: float = 1e-4, encoder: float = 1e-5
     ) -> list[dict[str, Any]]:
-        """Parameters that are trained, by learning rate: the head's, and those that make the context (``adapter``).
+        """Parameters that are trained, for an optimiser: all of them are new, so all learn at the head's rate.
 
-        ``encoder`` is there for a common interface; the encoder is frozen.
+        ``adapter`` and ``encoder`` are there for a common interface; the encoder is frozen.
         """
-        context = [one for name, one in self.named_parameters() if name.startswith(("stylip.", "context"))]
-        return [
-            {"params": list(self.head.parameters()), "lr": head, "name": "head"},
-            {"params": context, "lr": adapter, "name": "adapter"},
-        ]
+        new = [one for name, one in self.named_parameters() if name.startswith(("head.", "stylip.", "context"))]
+        return [{"params": new, "lr": head, "name": "head"}]
 
     def train(self, mode: bool = True) -> PromptSegmenter:
         super().train(mode)

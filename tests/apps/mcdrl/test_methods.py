@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from monai_causal.apps.mcdrl.method_names import METHODS
-from monai_causal.apps.mcdrl.methods import build, settings_of
+from monai_causal.apps.mcdrl.methods import build, phantom_prototypes, settings_of
 from monai_causal.apps.mcdrl.settings import NetworkConfig, TrainConfig
-from monai_causal.losses import MCDRLLoss
+from monai_causal.losses import MCDRLLoss, PromptLoss
 from monai_causal.networks.nets.mcdrl import MCDRL
 from tests.networks.blocks.tiny_clip import tiny_clip_folder
 
@@ -33,8 +33,9 @@ def test_every_method_learns_a_step_and_answers(name: str, shared: NetworkConfig
     assert network.eval()(images).shape == (2, 1, 64, 64)
 
 
-@pytest.mark.parametrize("name", ["mcdrl", "learned", "stylip", "biomedcoop", "flexible-unet"])
+@pytest.mark.parametrize("name", ["mcdrl", "learned", "prototypes", "stylip", "biomedcoop", "flexible-unet"])
 def test_new_weights_belong_to_the_seed(name: str, shared: NetworkConfig) -> None:
+    phantom_prototypes.cache_clear()
     state = torch.random.get_rng_state()
     first, again, other = made(name, shared), made(name, shared), made(name, shared, seed=1)
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -83,6 +84,14 @@ def test_losses_are_those_of_the_method() -> None:
     loss = build("flexible-unet", NetworkConfig(), train, ("polyp",), 0)[1]
     assert isinstance(loss, MCDRLLoss)
     assert (loss.lambda_causal, loss.temperature, loss.pool) == (0.4, 0.2, "lesion")
+
+
+def test_the_compared_methods_have_the_studys_losses_too(shared: NetworkConfig) -> None:
+    loss = build("stylip", shared, TrainConfig(lambda_contrast=0.3, temperature=0.2, dice=0.0), ("polyp",), 0)[1]
+    assert isinstance(loss, PromptLoss)
+    assert (loss.lambda_contrast, loss.temperature) == (0.3, 0.2)
+    images, labels = torch.rand(1, 1, 8, 8), torch.ones(1, 1, 8, 8).long()
+    assert float(loss(images, labels)) == pytest.approx(float(nn.functional.softplus(-images).mean()), abs=1e-6)
 
 
 def test_several_classes_have_a_channel_each_and_one_for_the_background(shared: NetworkConfig) -> None:
