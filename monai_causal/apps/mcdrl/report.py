@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_causal.apps.mcdrl.judgement import REFERENCE, RULE, RULE_CONTROLS, verdict
+from monai_causal.apps.mcdrl.method_names import METHODS
 from monai_causal.apps.mcdrl.pictures import save_feature_maps, save_galleries
 from monai_causal.apps.mcdrl.results import Results, read_results
 from monai_causal.apps.mcdrl.rows import as_csv, write_csv
@@ -98,7 +99,7 @@ def page(
     sections = {
         "What was tested on what": _tasks(results),
         f"Dice{flag}": _methods(rows["methods"], results),
-        f"MCDRL against each other method{flag}": _comparisons(rows["comparisons"]) + _before_the_switch(rows["runs"]),
+        f"MCDRL against each other method{flag}": _comparisons(rows["comparisons"]) + _before_the_switch(rows["runs"], results),
         **{
             f"{name.removeprefix(AGAINST)} against each other method, outside the rule{flag}": _compared(
                 table, name.removeprefix(AGAINST)
@@ -195,9 +196,12 @@ def _compared(rows: Sequence[Row], reference: str) -> str:
     return _table(rows, columns)
 
 
-def _before_the_switch(rows: Sequence[Row]) -> str:
+def _before_the_switch(rows: Sequence[Row], results: Results) -> str:
     """Which trainings ended with an intervention that is still off: they are not what their method says."""
-    off = Counter(row["method"] for row in rows if row["intervening"] is False)
+    has_one = {
+        label: METHODS[results.config.method(label).name].network.get("intervene", True) for label in results.methods
+    }
+    off = Counter(row["method"] for row in rows if row["intervening"] is False and has_one[row["method"]])
     some = ", ".join(f"{count} of {method}" for method, count in off.items())
     return (
         f"\nIn these trainings the epoch chosen lies before the intervention is switched on: {some}.\n" if off else ""
