@@ -37,6 +37,7 @@ OPTIONAL: dict[str, OptionalLibrary] = {
     "huggingface_hub": OptionalLibrary("huggingface_hub", ("clip",)),
     "ignite": OptionalLibrary("pytorch-ignite", ("train",)),
     "tensorboard": OptionalLibrary("tensorboard", ("train",)),
+    "fire": OptionalLibrary("fire", ("train",)),
     "timm": OptionalLibrary("timm", ("networks",)),
     "einops": OptionalLibrary("einops", ("networks",)),
     "segmentation_models_pytorch": OptionalLibrary("segmentation-models-pytorch", ("networks",)),

@@ -22,8 +22,8 @@ def verdict(comparisons: Sequence[dict[str, Any]], missing: Sequence[str] = (), 
     """One sentence on the rule.
 
     Args:
-        comparisons: rows with ``method``, ``rule`` (of its controls), ``seeds``, ``difference`` and ``p_holm``; a difference of
-            None was not measured.
+        comparisons: rows with ``method``, ``rule`` (of its controls), ``seeds``, ``difference`` and ``p_holm``; a
+            difference of None was not measured.
         missing: names of the rule's methods that the study has not.
         seeds: of the study: a rule is not judged on a part of them, or whoever looks often enough sees it met.
     """

@@ -99,7 +99,9 @@ def page(
     sections = {
         "What was tested on what": _tasks(results),
         f"Dice{flag}": _methods(rows["methods"], results),
-        f"MCDRL against each other method{flag}": _comparisons(rows["comparisons"]) + _before_the_switch(rows["runs"], results),
+        f"MCDRL against each other method{flag}": (
+            _comparisons(rows["comparisons"]) + _before_the_switch(rows["runs"], results)
+        ),
         **{
             f"{name.removeprefix(AGAINST)} against each other method, outside the rule{flag}": _compared(
                 table, name.removeprefix(AGAINST)
