@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DICOM as hospitals send it: read safely, shown as on a calibrated display, with every result back in its study."""
+
+from __future__ import annotations
+
+from monai_causal.dicom.decoders import Decoder, available
+from monai_causal.dicom.decoding import close_worker, decode_frames
+from monai_causal.dicom.errors import DicomError
+from monai_causal.dicom.limits import Limits
+from monai_causal.dicom.safety import OpenedFile, open_dicom
+
+__all__ = ["Decoder", "DicomError", "Limits", "OpenedFile", "available", "close_worker", "decode_frames", "open_dicom"]
