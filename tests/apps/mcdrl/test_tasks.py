@@ -177,8 +177,8 @@ def test_a_condition_is_what_was_rendered() -> None:
 def test_scenes_are_rendered_under_every_confounder() -> None:
     scenes = scenes_of(phantom(do_severity=[0.3, 0.9]))
     assert [(scene.name, scene.severity) for scene in scenes] == [
-        ("scene-3000000", 0.3), ("scene-3000001", 0.3), ("scene-3000000", 0.9), ("scene-3000001", 0.9)
+        ("scene-8000000", 0.3), ("scene-8000001", 0.3), ("scene-8000000", 0.9), ("scene-8000001", 0.9)
     ]  # fmt: skip
     assert list(scenes[0].views) == list(CONFOUNDERS)
-    causes = endoscopy(3000001, size=(32, 32)).do(confounder="blood", severity=0.9)
+    causes = endoscopy(8000001, size=(32, 32)).do(confounder="blood", severity=0.9)
     assert torch.equal(scenes[3].views["blood"].read()[0], torch.from_numpy(causes.image))

@@ -14,12 +14,12 @@ import torch
 from typer.testing import CliRunner
 
 from monai_causal import cli
-from monai_causal.apps.segbench import journal as journal_module
 from monai_causal.apps.segbench import run as run_module
 from monai_causal.apps.segbench.config import BenchConfig
 from monai_causal.apps.segbench.plan import Run
 from monai_causal.apps.segbench.report import in_words, write_report
 from monai_causal.apps.segbench.run import map_file, run_bench
+from monai_causal.apps.study import journal as journal_module
 from monai_causal.networks.nets import build_network
 from monai_causal.visualize import DEA
 from tests.apps.segbench.tiny import bench, content
