@@ -22,6 +22,7 @@ __all__ = ["CLIP", "encode_prompts", "load_clip"]
 HUB = "hf-hub:"
 FOLDER_CONFIG = "open_clip_config.json"
 WEIGHTS = (".safetensors", ".bin", ".pth")
+UNTRAINED = "untrained"
 
 
 class CLIP(NamedTuple):
@@ -42,7 +43,8 @@ def load_clip(encoder: str, pretrained: str | None = None) -> CLIP:
             BiomedCLIP is published as ``hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224``; of its text
             tower, a model of Hugging Face, open_clip looks up the configuration by name.
         pretrained: of a name, None for random weights, a file, or one of open_clip's tags, which is downloaded. With
-            ``"openai"`` the model is built with the activation that those weights were trained with (quick GELU).
+            ``"openai"`` the model is built with the activation that those weights were trained with (quick GELU). Of a
+            folder, None for its own weights, or ``"untrained"`` for random ones in the same architecture.
     """
     open_clip = require("open_clip")
     if encoder.startswith(HUB):
@@ -52,9 +54,11 @@ def load_clip(encoder: str, pretrained: str | None = None) -> CLIP:
             raise ValueError(
                 f"the encoder's folder {Path(encoder).name!r} holds no {FOLDER_CONFIG}: give an open_clip folder."
             )
-        if pretrained is not None:
-            raise ValueError(f"pretrained={pretrained!r}: a folder holds its own weights; leave it out.")
-        if not any(path.suffix in WEIGHTS for path in Path(encoder).iterdir()):
+        if pretrained not in (None, UNTRAINED):
+            raise ValueError(
+                f"pretrained={pretrained!r}: a folder holds its own weights; leave it out, or say {UNTRAINED!r}."
+            )
+        if pretrained is None and not any(path.suffix in WEIGHTS for path in Path(encoder).iterdir()):
             raise ValueError(f"the encoder's folder {Path(encoder).name!r} holds no weights ({', '.join(WEIGHTS)}).")
         name = f"local-dir:{encoder}"
     else:
@@ -66,7 +70,14 @@ def load_clip(encoder: str, pretrained: str | None = None) -> CLIP:
             )
         if pretrained == "openai" and open_clip.get_model_config(f"{name}-quickgelu") is not None:
             name = f"{name}-quickgelu"
-    model = open_clip.create_model(name, pretrained=pretrained, pretrained_text=False, weights_only=True).eval()
+    untrained = pretrained == UNTRAINED
+    model = open_clip.create_model(
+        name,
+        pretrained=None if untrained else pretrained,
+        load_weights=not untrained,
+        pretrained_text=False,
+        weights_only=True,
+    ).eval()
     statistics = model.visual.preprocess_cfg
     return CLIP(model, open_clip.get_tokenizer(name), tuple(statistics["mean"]), tuple(statistics["std"]))
 

@@ -87,6 +87,18 @@ def test_weights_named_beside_a_folder(clip_folder: Folder) -> None:
         load_clip(str(clip_folder("vit")), "openai")
 
 
+def test_a_folder_s_architecture_with_random_weights(clip_folder: Folder) -> None:
+    """Drawn from torch's generator, and never those of the folder."""
+
+    def weights(pretrained: str | None) -> torch.Tensor:
+        torch.manual_seed(3)
+        return load_clip(str(clip_folder("vit")), pretrained).model.visual.conv1.weight
+
+    own, drawn = weights(None), weights("untrained")
+    assert own.shape == drawn.shape and not torch.equal(own, drawn)
+    assert torch.equal(drawn, weights("untrained"))
+
+
 @pytest.mark.parametrize("encoder", ["hf-hub:who/what", "hf-hub:who/what@main", "hf-hub:who/what@" + REVISION[:-1]])
 def test_a_hub_without_a_pinned_revision(encoder: str) -> None:
     with pytest.raises(ValueError, match="pin the revision, as in hf-hub:who/what@ and 40 hexadecimal digits"):
