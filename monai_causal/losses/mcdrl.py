@@ -20,6 +20,9 @@ Pool: TypeAlias = Literal["kept", "lesion"]
 class MCDRLLoss(nn.Module):
     """``L_seg + lambda_causal L_causal + lambda_contrast L_contrast`` (Eq. 9).
 
+    Eq. 12 compares the encoder's own image embedding with fixed texts: with a frozen encoder it is a constant, which is
+    added to the loss and trains nothing.
+
     Args:
         lambda_causal, lambda_contrast, temperature: the paper's values.
         dice: weight of a Dice loss beside the cross-entropy of Eq. 10; the paper has none (0).
@@ -95,6 +98,9 @@ def causal_loss(features: Tensor, targets: Tensor, classes: Tensor, *, normalise
 
 def contrastive_loss(images: Tensor, texts: Tensor, classes: Tensor, temperature: float = 0.5) -> Tensor:
     """Eq. 12: cross-entropy of an image's cosine with the texts, divided by the temperature.
+
+    It trains what made the images' embeddings and the texts: in an MCDRL with a frozen encoder nothing, in the prompt
+    learners the texts.
 
     Args:
         images: ``(B, d)``.

@@ -19,6 +19,7 @@ __all__ = ["digest_of", "load_weights"]
 HOLDERS = ("model", "state_dict", "network")
 """Under which keys a checkpoint may hold the weights."""
 
+EXTRA_STATE = "_extra_state"  # as torch calls it
 _SHOWN = 3  # keys that an error names
 
 
@@ -42,7 +43,8 @@ def load_weights(network: nn.Module, path: Path, what: str = "the checkpoint") -
     differing = [
         f"{key} is {tuple(weights[key].shape)} and not {tuple(own[key].shape)}"
         for key in own.keys() & weights.keys()
-        if own[key].shape != weights[key].shape
+        # What a network says of itself is no weight: it may be longer or shorter, and the network judges it.
+        if key.rpartition(".")[2] != EXTRA_STATE and own[key].shape != weights[key].shape
     ]
     found = {"missing": missing, "unexpected": unexpected, "of another shape": sorted(differing)}
     if any(found.values()):

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from monai_causal.apps.mcdrl.contents import contents_of
 from monai_causal.apps.mcdrl.method_names import METHODS
+from monai_causal.apps.mcdrl.phantom_seeds import FAR, STUDY, meeting
 from monai_causal.apps.mcdrl.settings import NetworkConfig, TrainConfig
 from monai_causal.apps.study.configuration import (
     ConfigError,
@@ -63,8 +65,8 @@ class PhantomData:
     """Scenes that are rendered under each confounder, to measure the invariance; 0: it is not measured."""
     do_severity: tuple[float, ...] = (0.5,)
     """At which severities."""
-    seed: int = 5_000_000
-    """The first of the phantoms' seeds; below 6,000 are those that the small CLIP was taught on."""
+    seed: int = STUDY
+    """The first of the phantoms' seeds; those of :mod:`~monai_causal.apps.mcdrl.phantom_seeds` are taken."""
 
     def __post_init__(self) -> None:
         for name, least in (("train", 2), ("test", 2), ("validation", 0), ("do_scenes", 0), ("seed", 0)):
@@ -77,6 +79,12 @@ class PhantomData:
         need(all(0 <= one <= 1 for one in severities), "severity", severities, "give numbers from 0 to 1")
         need(self.do_scenes == 0 or bool(self.do_severity), "do_severity", (), "give at least one, or do_scenes: 0")
         need_distinct("do_severity", self.do_severity)
+        counts = {"train": self.train, "validation": self.validation, "test": self.test, "do_scenes": self.do_scenes}
+        for name, count in counts.items():
+            need(count <= FAR, name, count, f"give at most {FAR}")
+        firsts = {name: self.seed + part * FAR for part, name in enumerate(counts)}
+        met = meeting(range(first, first + counts[name]) for name, first in firsts.items())
+        need(met is None, "seed", self.seed, f"its scenes meet {met}: give for instance {STUDY}")
 
 
 @dataclass(frozen=True)
@@ -178,6 +186,8 @@ class LosoConfig:
     keep_weights: bool = False
     device: str | None = None
     """By default a GPU if there is one."""
+    contents: dict[str, str] = field(default_factory=dict)
+    """Of a record: digests of what lay where a path points to. It is written, not given."""
 
     def __post_init__(self) -> None:
         need(
@@ -208,6 +218,11 @@ class LosoConfig:
                 "no site is held out: choose last or validation",
             )  # fmt: skip
         for number, method in enumerate(self.methods):
+            need(
+                data.kind == "phantom" or _of_any_data(method.name), f"methods[{number}]", method.name,
+                "prototypes are means of phantoms under known confounders, not of a hospital's images: leave it out, "
+                "or say data.kind: phantom",
+            )  # fmt: skip
             self.network_of(method, f"methods[{number}].network")
             self.train_of(method, f"methods[{number}].train")
 
@@ -228,11 +243,13 @@ class LosoConfig:
         return next(one for one in self.methods if one.label == label)
 
     def record(self) -> dict[str, Any]:
-        """The configuration for a file: without the paths of this machine, and without what decides no result."""
+        """The configuration for a file: without what decides no result, and in place of this machine's paths digests of
+        what lies there, under ``contents``."""
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         for one in content["data"].get("sets", ()):
             one["root"] = None if one["root"] is None else GIVEN
             one["options"].pop("base_dir", None)
+        content["contents"] = self.contents or self._contents()
         for method in content["methods"]:
             method["as"] = method.pop("label")
         for network in (content["network"], *(one["network"] for one in content["methods"])):
@@ -243,6 +260,12 @@ class LosoConfig:
             content.pop(key)
         return {"schema": SCHEMA, **content}
 
+    def _contents(self) -> dict[str, str]:
+        found = contents_of(asdict(self.network))
+        for method in self.methods:
+            found |= {f"{method.label}: {name}": digest for name, digest in contents_of(method.network).items()}
+        return found
+
     def digest(self) -> str:
         """Of :meth:`record`: 16 hexadecimal digits."""
         return hashlib.sha256(json.dumps(self.record(), sort_keys=True).encode()).hexdigest()[:16]
@@ -250,14 +273,18 @@ class LosoConfig:
 
 def read_config(path: str | os.PathLike[str]) -> LosoConfig:
     """The study that a YAML or JSON file describes; relative paths in it start at the file's folder."""
-    return as_config(read_content(path), Path(path).resolve().parent)
+    content = read_content(path)
+    if isinstance(content, Mapping) and "contents" in content:
+        raise ConfigError("contents: digests are written into a study's folder, not given: leave the key out.")
+    return as_config(content, Path(path).resolve().parent)
 
 
 def as_config(content: Any, folder: Path | None = None) -> LosoConfig:
     """The study that a dictionary describes.
 
     Args:
-        content: the keys of :class:`LosoConfig`; a method is its name, or ``{name, as, network, train}``.
+        content: the keys of :class:`LosoConfig`; a method is its name, or ``{name, as, network, train}``. Without any,
+            all are taken that the data allows.
         folder: where relative paths start; None: they stay as they are.
 
     Example:
@@ -278,11 +305,17 @@ def as_config(content: Any, folder: Path | None = None) -> LosoConfig:
             need(isinstance(kind, str) and kind in kinds, "data.kind", kind, "choose phantom or sites")
             # Each kind says for itself what is wrong; a choice between them could not.
             checked(kinds[str(kind)], data, "data")
+        if "methods" not in content and isinstance(data, Mapping) and data.get("kind") == "sites":
+            content["methods"] = [name for name in METHODS if _of_any_data(name)]
         methods = content.get("methods")
         if isinstance(methods, list | tuple):
             content["methods"] = [_method(one) for one in methods]
     config = configured(LosoConfig, content, SCHEMA)
     return config if folder is None else _placed(config, folder)
+
+
+def _of_any_data(name: str) -> bool:
+    return METHODS[name].network.get("dictionary") != "prototypes"
 
 
 def _method(entry: Any) -> Any:

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Handlers for MONAI's engines: the progressive switch of MCDRL, the best epoch so far."""
+"""Handlers for MONAI's engines: the progressive switch of MCDRL, the schedule, a validation's Dice, the best epoch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import nn
+from monai.metrics import CumulativeIterationMetric
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
+from monai_causal.apps.mcdrl.measures import dice_of
 from monai_causal.extras import require
 from monai_causal.files import draft_of
 from monai_causal.networks.nets.mcdrl import MCDRL
@@ -16,9 +19,44 @@ from monai_causal.networks.nets.mcdrl import MCDRL
 if TYPE_CHECKING:
     from ignite.engine import Engine
 
-__all__ = ["Progress", "SwitchIntervention"]
+__all__ = ["MeanDice", "Progress", "StepSchedule", "SwitchIntervention"]
 
-Events = require("ignite.engine").Events
+Events, idist = require("ignite.engine").Events, require("ignite.distributed")
+
+
+class MeanDice(CumulativeIterationMetric):
+    """A validation's Dice: :func:`~monai_causal.apps.mcdrl.measures.dice_of` each image, and the mean."""
+
+    def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **_: Any) -> Tensor:
+        assert y is not None
+        found = [[dice_of(logits, label[0])] for logits, label in zip(y_pred, y, strict=True)]
+        return torch.tensor(found, dtype=torch.float64, device=y_pred.device)
+
+    def aggregate(self) -> float:
+        """Over all images that were seen."""
+        return float(cast(Tensor, self.get_buffer()).double().mean())
+
+
+class StepSchedule:
+    """One step of the schedule for every step of the optimiser, of which there are fewer where batches are accumulated.
+
+    Args:
+        schedule: of the rates.
+        batches: of an epoch; the last of them always ends in a step.
+        accumulate: batches per step.
+    """
+
+    def __init__(self, schedule: LRScheduler, batches: int, accumulate: int = 1) -> None:
+        self.schedule, self.batches, self.accumulate = schedule, batches, accumulate
+
+    def attach(self, engine: Engine) -> None:
+        """To a trainer."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        done = (engine.state.iteration - 1) % self.batches + 1
+        if done % self.accumulate == 0 or done == self.batches:
+            self.schedule.step()
 
 
 class SwitchIntervention:
@@ -44,6 +82,8 @@ class SwitchIntervention:
 
 class Progress:
     """What a training has come to: the loss of every epoch, the best validation, and when to stop.
+
+    Of several processes each sees its share of the batches; the loss is the mean over all of them.
 
     Args:
         trainer: it is stopped after ``patience`` validations without a better one.
@@ -83,7 +123,12 @@ class Progress:
         self._count += 1
 
     def _epoch(self, engine: Engine) -> None:
-        self.losses.append(self._sum / self._count)
+        total, count = self._sum, self._count
+        if idist.get_world_size() > 1:
+            # As a tensor: ignite's own reduction of a number is in single precision.
+            both = torch.tensor([total, count], dtype=torch.float64, device=idist.device())
+            total, count = idist.all_reduce(both).tolist()
+        self.losses.append(total / count)
         self._sum, self._count = 0.0, 0
 
     def _validated(self, evaluator: Engine) -> None:

@@ -19,7 +19,16 @@ from monai_causal.apps.mcdrl.tasks import Scene
 from monai_causal.data.phantoms.endoscopy_confounders import GEOMETRIC
 from monai_causal.networks.nets.mcdrl import MCDRL
 
-__all__ = ["Seen", "answer_of", "look", "measure_image", "measure_invariance", "overlap", "recall_of_selection"]
+__all__ = [
+    "Seen",
+    "answer_of",
+    "dice_of",
+    "look",
+    "measure_image",
+    "measure_invariance",
+    "overlap",
+    "recall_of_selection",
+]
 
 NEUTRAL = "white_light"
 Row = dict[str, Any]
@@ -51,7 +60,7 @@ def look(
             if isinstance(network, MCDRL):
                 observed = network.observe(images)
                 cells, kept = network.represent(observed.cells)
-                logits = network(images, observed)
+                logits = network.segment(images, cells)
                 features = (cells * kept).sum(dim=(2, 3)) / kept.sum(dim=(2, 3))
                 for one, chosen, feature in zip(logits.cpu(), kept.cpu(), features.cpu(), strict=True):
                     yield Seen(one, chosen if network.select else None, feature)
@@ -78,8 +87,7 @@ def measure_image(seen: Seen, truth: Tensor) -> Row:
     """
     answer = answer_of(seen.logits, truth.shape)
     lesion, found = truth > 0, answer > 0
-    classes = [int(one) for one in truth.unique() if one > 0] if len(seen.logits) > 1 else []
-    parts = [overlap(answer == one, truth == one) for one in classes] or [overlap(found, lesion)]
+    parts = [overlap(one, other) for one, other in _compared(answer, truth, len(seen.logits) > 1)]
     distances = [part["assd"] for part in parts if part["assd"] is not None]
     return {
         "dice": fmean(part["dice"] for part in parts),
@@ -92,6 +100,13 @@ def measure_image(seen: Seen, truth: Tensor) -> Row:
     }
 
 
+def dice_of(logits: Tensor, truth: Tensor) -> float:
+    """The Dice of :func:`measure_image`, of logits ``(1 or K + 1, h, w)`` and a label ``(H, W)``: what an epoch is
+    chosen by is what is reported."""
+    pairs = _compared(answer_of(logits, truth.shape), truth, len(logits) > 1)
+    return fmean(_shares(one, other)["dice"] for one, other in pairs)
+
+
 def overlap(answer: Tensor, truth: Tensor) -> dict[str, Any]:
     """Dice, IoU and average symmetric surface distance (in pixels) of two masks ``(H, W)``.
 
@@ -101,15 +116,13 @@ def overlap(answer: Tensor, truth: Tensor) -> dict[str, Any]:
         >>> overlap(torch.tensor([[True, True]]), torch.tensor([[True, False]]))["iou"]
         0.5
     """
-    both, either = int((answer & truth).sum()), int((answer | truth).sum())
-    areas = int(answer.sum() + truth.sum())
     distance = None
     if answer.any() and truth.any():
         found = compute_average_surface_distance(
             answer[None, None].float(), truth[None, None].float(), include_background=True, symmetric=True
         )
         distance = float(found) if math.isfinite(found) else None
-    return {"dice": 2 * both / areas if areas else 1.0, "iou": both / either if either else 1.0, "assd": distance}
+    return {**_shares(answer, truth), "assd": distance}
 
 
 def recall_of_selection(kept: Tensor, lesion: Tensor) -> float | None:
@@ -172,6 +185,18 @@ def relative_distances(features: Tensor) -> list[float | None]:
     between = fmean(float((features[a] - features[b]).norm(dim=-1).mean()) for a, b in pairs)
     within = torch.cdist(features, features).sum(dim=2) / (confounders - 1)
     return [value / between if between > 0 else None for value in within.flatten().tolist()]
+
+
+def _shares(answer: Tensor, truth: Tensor) -> dict[str, float]:
+    both, either = int((answer & truth).sum()), int((answer | truth).sum())
+    areas = int(answer.sum() + truth.sum())
+    return {"dice": 2 * both / areas if areas else 1.0, "iou": both / either if either else 1.0}
+
+
+def _compared(answer: Tensor, truth: Tensor, several: bool) -> list[tuple[Tensor, Tensor]]:
+    """The masks of each class that the truth holds; of one class, or where it holds none, those of any lesion."""
+    classes = [int(one) for one in truth.unique() if one > 0] if several else []
+    return [(answer == one, truth == one) for one in classes] or [(answer > 0, truth > 0)]
 
 
 def _mask(sample: Sample, seen: Seen, store: Store) -> Tensor:

@@ -6,14 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from monai.networks.nets import FlexibleUNet
 from torch import Tensor, nn
 
+from monai_causal.apps.mcdrl.contents import DEMO_CLIP
 from monai_causal.apps.mcdrl.method_names import METHODS
+from monai_causal.apps.mcdrl.phantom_seeds import PROTOTYPES
 from monai_causal.apps.mcdrl.settings import NetworkConfig, TrainConfig
 from monai_causal.data.phantoms.endoscopy import CONFOUNDERS, endoscopy
 from monai_causal.losses import MCDRLLoss, PromptLoss
@@ -25,11 +26,7 @@ from monai_causal.networks.nets.prompt_segmenter import PromptSegmenter
 
 __all__ = ["DEMO_CLIP", "Loss", "build", "settings_of"]
 
-PROTOTYPE_SEED, PROTOTYPES = 4_000_000, 900
 Loss = Callable[[Any, Tensor], Tensor]
-
-DEMO_CLIP = Path(__file__).with_name("demo_clip")
-"""An open_clip folder: ``monai-causal mcdrl pretrain-clip`` with its defaults made it."""
 
 
 def build(
@@ -51,6 +48,7 @@ def build(
             "pretrained": network.pretrained,
             "classes": classes,
             "dense": network.dense,
+            "tune": network.tune,
             "hidden": network.hidden,
         }
         if info.family == "prompt":
@@ -61,7 +59,6 @@ def build(
             "alpha": network.alpha,
             "scatter": network.scatter,
             "marginalisation": network.marginalisation,
-            "tune": network.tune,
         }
         return MCDRL(**{**shared, **own, **own_network, "seed": seed}), _loss(train)
 
@@ -72,7 +69,7 @@ def phantom_prototypes(encoder: str, pretrained: str | None, dense: Dense) -> Te
     with torch.random.fork_rng():
         reader = MCDRL(encoder, pretrained, dense=dense, select=False, intervene=False).eval()
     features, conditions = [], []
-    for seed in range(PROTOTYPE_SEED, PROTOTYPE_SEED + PROTOTYPES):
+    for seed in PROTOTYPES:
         phantom = endoscopy(seed)
         with torch.no_grad():
             features.append(reader.observe(torch.from_numpy(phantom.image)[None]).cells.mean(dim=(2, 3)))

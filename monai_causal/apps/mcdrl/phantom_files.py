@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from monai_causal.apps.mcdrl.phantom_seeds import FAR, FILES
 from monai_causal.data.phantoms.endoscopy import CONFOUNDERS, SMALLEST_SIDE, draw_causes, render
 from monai_causal.files import draft_of, write_json
 
@@ -32,7 +33,7 @@ SITES: dict[str, tuple[str, ...]] = {
 """Four sites; each has conditions that go with a polyp where the law confounds, and such that do not."""
 
 # Phantoms of one seed, and the first of them: away from those that the small CLIP has seen, and from those of a study.
-BLOCK, FIRST = 1_000_000, 100_000_000
+BLOCK, FIRST = FAR, FILES.start
 
 
 def write_phantoms(

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax, normalize
 from tqdm.auto import tqdm
 
+from monai_causal.apps.mcdrl.phantom_seeds import HELD_OUT, PRETRAINED
 from monai_causal.data.phantoms.endoscopy import CONFOUNDERS, TEMPLATES, caption, endoscopy
 from monai_causal.extras import require
 from monai_causal.files import draft_of, write_json
@@ -29,8 +30,6 @@ from monai_causal.versions import versions
 __all__ = ["PretrainConfig", "in_words", "matching_loss", "pretrain_clip", "zero_shot"]
 
 SCHEMA = "monai_causal/clip-pretraining/1"
-# Seeds of the phantoms: what is held out shares nothing with what is learnt from.
-HELD_OUT = 9_000_000
 EMBEDDING = 64
 MEAN, STD = (0.5, 0.35, 0.3), (0.25, 0.2, 0.2)
 KINDS = ("polyp", "normal mucosa")
@@ -43,7 +42,7 @@ class PretrainConfig:
     steps: int = 1500
     batch: int = 96
     rate: float = 1e-3
-    phantoms: int = 6000
+    phantoms: int = len(PRETRAINED)
     held_out: int = 600
     size: int = 96
     patch: int = 8
@@ -142,7 +141,7 @@ def matching_loss(image: Tensor, text: Tensor, scale: Tensor, texts: Sequence[st
 
 def zero_shot(clip: CLIP, count: int, size: int) -> dict[str, float]:
     """How often the nearest text names the finding, and the confounder, of phantoms that were held out."""
-    phantoms = [endoscopy(HELD_OUT + number, size=(size, size)) for number in range(count)]
+    phantoms = [endoscopy(seed, size=(size, size)) for seed in HELD_OUT[:count]]
     images = torch.from_numpy(np.stack([phantom.image for phantom in phantoms]))
     with torch.no_grad():
         seen = normalize(torch.cat([clip.model.encode_image(_normalised(part)) for part in images.split(64)]), dim=1)

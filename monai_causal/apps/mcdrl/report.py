@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from monai_causal.apps.mcdrl.judgement import REFERENCE, RULE, RULE_CONTROLS, verdict
+from monai_causal.apps.mcdrl.judgement import REFERENCE, RULE_CONTROLS, verdict
 from monai_causal.apps.mcdrl.method_names import METHODS
 from monai_causal.apps.mcdrl.pictures import save_feature_maps, save_galleries
 from monai_causal.apps.mcdrl.results import Results, read_results
@@ -115,11 +116,13 @@ def page(
         **{heading: f"![{heading}]({name})\n" for name, heading in pictures.items()},
     }
     return (
-        f"# {config.name}\n\n**Rule, written down before the first training:** {RULE}\n\n**{said}**\n\n{oracle}"
+        f"# {config.name}\n\n**Rule, written down before the first training:** {study['rule']}\n\n**{said}**\n\n"
+        f"{oracle}"
         f"{done} of {len(results.runs)} trainings are finished: {len(results.tasks)} tasks x {len(results.methods)} "
         f"methods x {len(config.seeds)} seeds. {_selection(results)}\n\n"
-        f"Study {study['digest']}; {versions}. Every digit stands in the CSV files; times in timing/runtime.csv.\n\n"
-        + "".join(f"{note}\n\n" for note in notes)
+        f"Study {study['digest']}; {versions}. {_contents(study)} Every digit stands in the CSV files; times in "
+        f"timing/runtime.csv.\n\n"
+        + "".join(f"{note}\n\n" for note in (*_remarks(results), *notes))
         + "\n".join(f"## {heading}\n\n{text}" for heading, text in sections.items() if text)
     )
 
@@ -140,6 +143,41 @@ def _selection(results: Results) -> str:
         "validation": "The epoch was chosen by Dice on images of the training's own distribution.",
         "oracle": "The epoch was chosen by Dice on the images that are tested on.",
     }[results.config.selection]
+
+
+def _contents(study: Mapping[str, Any]) -> str:
+    """What lay where the configuration points to. Older studies did not write it down."""
+    known = study["config"].get("contents")
+    if known is None:
+        return "SHA-256 of dictionary and encoder: not recorded."
+    of_each = ", ".join(f"{name} {digest[:16]}" for name, digest in known.items())
+    return f"SHA-256 begins: {of_each}." if known else "No dictionary and no encoder were files."
+
+
+def _remarks(results: Results) -> list[str]:
+    """What follows from the configuration and is easily overlooked."""
+    config, remarks = results.config, []
+    of_mcdrl = [one for one in config.methods if METHODS[one.name].family == "mcdrl"]
+    frozen = [one.label for one in of_mcdrl if config.network_of(one).tune == "frozen"]
+    inert = [label for label in frozen if _has_contrast(results, label)]
+    if inert:
+        remarks.append(
+            "The encoder is frozen, so that image embedding and class texts are constants: Eq. 12 is in the loss and "
+            f"trains nothing in {', '.join(inert)}."
+        )
+    paper = [label for label in frozen if config.train_of(config.method(label)).settings == "paper"]
+    if paper:
+        remarks.append(
+            f"The paper's settings with a frozen encoder ({', '.join(paper)}): its epochs, rates and losses for what "
+            "is new; the encoder that it trains at 0.005 stays as it was."
+        )
+    return remarks
+
+
+def _has_contrast(results: Results, label: str) -> bool:
+    method = results.config.method(label)
+    settings = {**asdict(results.config.train_of(method).resolved()), **METHODS[method.name].train}
+    return bool(settings["lambda_contrast"] > 0)
 
 
 def _tasks(results: Results) -> str:
@@ -173,8 +211,18 @@ def _methods(rows: Sequence[Row], results: Results) -> str:
         )
     return (
         f"{_table(rows, columns)}\nMean Dice at the masks' own resolution, threshold 0.5, nothing stretched; both "
-        f"masks empty: 1, one empty: 0. Brackets: {level} interval (scenes or sequences, images in them, and seeds "
-        f"drawn again; the test sets are taken as they are). Macro: each test set counts alike.{same}\n"
+        f"masks empty: 1, one empty: 0. Brackets: {level} interval{_of_seeds(results)}; the test sets are taken as "
+        f"they are. Macro: each test set counts alike.{same}\n"
+    )
+
+
+def _of_seeds(results: Results) -> str:
+    if len(results.config.seeds) == 1:
+        return " over scenes or sequences, and the images in them; of other seeds a single one says nothing"
+    return (
+        ": scenes or sequences, and the images in them, weighed anew, and for the seeds Student's t with one degree of "
+        "freedom less than seeds, since a bootstrap of so few is too narrow. A method with one finished seed has an "
+        "interval of scenes alone"
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ from monai_causal.apps.mcdrl.tasks import Task, TestSet, scenes_of, tasks_of
 from monai_causal.apps.study.configuration import ConfigError
 from monai_causal.apps.study.journal import Journal
 from monai_causal.apps.study.training import weights_digest
+from monai_causal.extras import require
 from monai_causal.files import draft_of, write_json
 from monai_causal.networks.blocks.confounder_prompts import read_confounders
 from monai_causal.networks.nets.mcdrl import MCDRL
@@ -46,18 +48,26 @@ logger = logging.getLogger(__name__)
 def run_loso(config: LosoConfig, out: Path, shard: tuple[int, int] = (1, 1)) -> Path:
     """Do what is left of a study, and return its journal.
 
+    One process does it, on one device; several share it by shards.
+
     Args:
         config: the settings.
         out: folder; made if it is not there. A study that was begun there goes on.
         shard: ``(i, n)``: only the i-th of n parts, in a journal of its own; several processes may share a folder.
     """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if processes > 1:
+        raise ConfigError(
+            f"WORLD_SIZE={processes}: a study does not share one training among processes. Start it without torchrun, "
+            f"once for each part: --shard 1/{processes} to {processes}/{processes}, each with a device of its own."
+        )
     for method in config.methods:
         _check_prompts(config, method)
     tasks = tasks_of(config.data, config.classes)
     runs = plan(config, [task.name for task in tasks])
     mine = shard_of(runs, shard)
     out.mkdir(parents=True, exist_ok=True)
-    made_with = versions("torch", "monai", "numpy", "scipy")
+    made_with = versions("torch", "monai", "numpy", "scipy", *_libraries(config))
     _begin(out / "study.json", config, tasks, made_with)
     part = "" if shard[1] == 1 else f"-{shard[0]}-of-{shard[1]}"
     stamp = {"schema": RUN_SCHEMA, "study": config.digest(), "versions": made_with}
@@ -99,8 +109,9 @@ class _Worker:
         chosen_by = self._chosen_by(task)
         validation = self.store.views(chosen_by, flips=False, seed=run.seed) if chosen_by else None
         trained = training.train(
-            network, loss, sources, validation, settings, seed=run.seed, folder=self._folder(run), device=self.device
-        )
+            network, loss, sources, validation, settings, seed=run.seed, folder=self._folder(run), device=self.device,
+            curves=self.out / "curves" / run.file(self.numbers[run]),
+        )  # fmt: skip
         rows = [row for test in task.tests for row in self._tested(run, network, test, settings.batch_size)]
         write_csv(rows_file(self.out, run, self.numbers[run]), rows)
         do_rows = measure_invariance(network, self.scenes, self.store, self.device, settings.batch_size)
@@ -189,6 +200,16 @@ def _check_prompts(config: LosoConfig, method: Method) -> None:
         read_confounders(network.confounders, network.count)
     except ValueError as error:
         raise ConfigError(f"method {method.label!r}: {error}") from None
+
+
+def _libraries(config: LosoConfig) -> list[str]:
+    """Those that CLIP and its adapters come from, where a method has them."""
+    with_clip = [config.network_of(one) for one in config.methods if METHODS[one.name].family != "unet"]
+    used = {"open_clip": bool(with_clip), "peft": any(one.tune == "lora" for one in with_clip)}
+    distributions = {"open_clip": "open_clip_torch", "peft": "peft"}
+    for name in [name for name, is_used in used.items() if is_used]:
+        require(name)  # what is not installed shows now
+    return [distributions[name] for name, is_used in used.items() if is_used]
 
 
 def _begin(path: Path, config: LosoConfig, tasks: Sequence[Task], made_with: dict[str, str]) -> None:

@@ -28,6 +28,8 @@ class NetworkConfig:
     marginalisation: Literal["attention", "prior", "exact"] = "attention"
     dense: Literal["tokens", "value"] = "tokens"
     tune: Literal["frozen", "lora", "full"] = "frozen"
+    """What of the encoder learns, in every method that has one (FlexibleUNet is trained from scratch either way). With
+    a frozen one Eq. 12 trains nothing in MCDRL: image embedding and texts are both constants."""
     hidden: int = 64
 
     def __post_init__(self) -> None:
@@ -43,7 +45,8 @@ class TrainConfig:
 
     settings: Literal["sane", "paper"] = "sane"
     """``paper``: 50 epochs of AdamW at 0.005 throughout, the encoder too, cross-entropy alone, Eq. 11 on the vectors as
-    they are. It overrides what stands beside it."""
+    they are. It overrides what stands beside it, but not the network's settings: with ``tune: frozen`` no encoder
+    learns at that rate, and Eq. 12 trains nothing."""
     epochs: int = 20
     batch_size: int = 16
     rate: float = 2e-3

@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 
 from monai_causal.apps.mcdrl.config import PhantomData, SitesData
+from monai_causal.apps.mcdrl.phantom_seeds import FAR
 from monai_causal.apps.mcdrl.samples import Sample
 from monai_causal.data.datasets import DatasetError, Item, load_dataset, read_pair, sites_of, split_by_group
 from monai_causal.data.phantoms import endoscopy
 from monai_causal.data.phantoms.endoscopy import CONFOUNDERS, draw_causes
 
 __all__ = ["Scene", "Task", "TestSet", "scenes_of", "tasks_of"]
-
-FAR = 1_000_000
-"""Between the seeds of phantoms for training, validation, tests and interventions: they never meet."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,13 +5,15 @@ Everything that is drawn belongs to (seed, epoch, index): the order of the image
 a distributed sampler) and their mirrorings. After every epoch the network, the optimiser, its schedule and the best
 epoch so far are kept, and a run that finds them goes on from there.
 
-Under ``torchrun`` each process takes its share of every batch; the gradients are averaged, so the losses are those of
-one process with the whole batch.
+Under ``torchrun`` each process takes its share of every batch; the gradients and the losses are averaged, so both are
+those of one process with the whole batch. Where the images cannot be shared evenly the first ones of an epoch are seen
+twice in it.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,20 +26,17 @@ from monai.handlers import (
     CheckpointLoader,
     CheckpointSaver,
     IgniteMetricHandler,
-    LrScheduleHandler,
     StatsHandler,
     TensorBoardStatsHandler,
     ValidationHandler,
     from_engine,
 )
-from monai.metrics import DiceMetric
-from monai.transforms import Lambda
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm.auto import tqdm
 
-from monai_causal.apps.mcdrl.handlers import Progress, SwitchIntervention
+from monai_causal.apps.mcdrl.handlers import MeanDice, Progress, StepSchedule, SwitchIntervention
 from monai_causal.apps.mcdrl.settings import TrainConfig
 from monai_causal.apps.mcdrl.views import Views, prepare_batch
 from monai_causal.extras import require
@@ -61,7 +60,7 @@ class Trained:
         epochs: how many were run; fewer than asked for if it was stopped early.
         best_epoch: whose weights were taken, counted from 1; None: the last one's, since nothing was validated.
         best_dice: of the validation.
-        losses: of every epoch, the mean.
+        losses: of every epoch, the mean over its batches and all processes.
     """
 
     epochs: int
@@ -80,6 +79,7 @@ def train(
     seed: int,
     folder: Path,
     device: str | torch.device = "cpu",
+    curves: Path | None = None,
 ) -> Trained:
     """Train; the network is left in evaluation mode with the weights that were chosen.
 
@@ -93,6 +93,7 @@ def train(
         seed: of the order of the images.
         folder: for what is needed to go on after an interruption.
         device: where to.
+        curves: folder for TensorBoard, if the settings ask for it; None: inside ``folder``.
     """
     config, device = config.resolved(), torch.device(device)
     rank, processes = _place()
@@ -106,7 +107,7 @@ def train(
     optimiser = torch.optim.AdamW(_groups(network, config), lr=config.rate, weight_decay=config.weight_decay)
     sampler: DistributedSampler[Any] = DistributedSampler(sources, processes, rank, seed=seed)
     loader = DataLoader(sources, config.batch_size // processes, sampler=sampler)
-    schedule = _schedule(optimiser, config, config.epochs * len(loader))
+    schedule = _schedule(optimiser, config, config.epochs * math.ceil(len(loader) / config.accumulate))
     wrapped = DistributedDataParallel(network, find_unused_parameters=True) if processes > 1 else network
     trainer = SupervisedTrainer(
         device=device,
@@ -126,16 +127,21 @@ def train(
     trainer.add_event_handler(Events.EPOCH_STARTED, lambda engine: setattr(sources, "epoch", engine.state.epoch))
     if isinstance(network, MCDRL):
         SwitchIntervention(network, config.switch_epoch).attach(trainer)
-    LrScheduleHandler(schedule, print_lr=False, epoch_level=False).attach(trainer)
+    StepSchedule(schedule, len(loader), config.accumulate).attach(trainer)
     if validation is not None:
         evaluator = _evaluator(network, validation, config, device)
         progress.attach(evaluator)
         ValidationHandler(config.validate_every, evaluator).attach(trainer)
-    kept = {"network": network, "optimiser": optimiser, "schedule": schedule, "trainer": trainer, "progress": progress}
+    kept: dict[str, Any] = {
+        "network": network, "optimiser": optimiser, "schedule": schedule, "trainer": trainer, "progress": progress,
+    }  # fmt: skip
+    if trainer.scaler is not None:
+        # Of mixed precision: begun anew it would overflow again, and leave steps out.
+        kept["scaler"] = trainer.scaler
     if rank == 0:
         # After the validation, so that what is kept of an epoch knows how good it was.
         CheckpointSaver(str(folder), kept, file_prefix="going_on", save_interval=1, n_saved=2).attach(trainer)
-        _report(trainer, folder, config)
+        _report(trainer, config, curves or folder / "tensorboard")
     newest = _newest_whole(folder)
     if newest is not None:
         CheckpointLoader(str(newest), kept, map_location=cast(Any, device))(trainer)
@@ -172,31 +178,20 @@ def _schedule(optimiser: torch.optim.Optimizer, config: TrainConfig, steps: int)
 
 
 def _evaluator(network: nn.Module, validation: Views, config: TrainConfig, device: torch.device) -> SupervisedEvaluator:
-    dice = DiceMetric(ignore_empty=False)
     return SupervisedEvaluator(
         device=device,
         val_data_loader=DataLoader(validation, config.batch_size),
         network=network,
         prepare_batch=prepare_batch(validation),
-        postprocessing=Lambda(_decided),
-        key_val_metric={"dice": IgniteMetricHandler(dice, output_transform=from_engine(["pred", "label"]))},
+        key_val_metric={"dice": IgniteMetricHandler(MeanDice(), output_transform=from_engine(["pred", "label"]))},
     )
 
 
-def _decided(item: dict[str, Any]) -> dict[str, Any]:
-    """Logits and labels of an item as one mask per class of lesion."""
-    logits, label = item["pred"], item["label"]
-    if len(logits) == 1:
-        return {"pred": (logits > 0).float(), "label": (label > 0).float()}
-    classes = torch.arange(1, len(logits), device=logits.device).view(-1, *[1] * (logits.ndim - 1))
-    return {"pred": (logits.argmax(dim=0, keepdim=True) == classes).float(), "label": (label == classes).float()}
-
-
-def _report(trainer: Engine, folder: Path, config: TrainConfig) -> None:
+def _report(trainer: Engine, config: TrainConfig, curves: Path) -> None:
     StatsHandler(name=__name__, iteration_log=False, output_transform=lambda _: None).attach(trainer)
     if config.tensorboard:
         TensorBoardStatsHandler(
-            log_dir=str(folder / "tensorboard"), output_transform=lambda output: float(output["loss"].detach())
+            log_dir=str(curves), output_transform=lambda output: float(output["loss"].detach())
         ).attach(trainer)
     bar = tqdm(total=config.epochs, desc="training", unit="epoch", disable=None, leave=False)
     trainer.add_event_handler(Events.STARTED, lambda engine: bar.update(engine.state.epoch))

@@ -3,21 +3,19 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from monai_causal.extras import require
 from monai_causal.networks.blocks.clip import encode_prompts, load_clip
 from monai_causal.networks.blocks.confounder_attention import ConfounderAttention, Marginalisation
 from monai_causal.networks.blocks.confounder_prompts import ConfounderPrompts, read_confounders
-from monai_causal.networks.blocks.dense_clip import Dense, DenseCLIP, Observed
+from monai_causal.networks.blocks.dense_clip import Dense, Observed
 from monai_causal.networks.blocks.dictionary import Dictionary, dictionary_vectors, erase, span
 from monai_causal.networks.blocks.skip_head import SkipHead
 from monai_causal.networks.blocks.target_regions import (
@@ -28,17 +26,11 @@ from monai_causal.networks.blocks.target_regions import (
     soft_gate,
     top_share,
 )
+from monai_causal.networks.nets.clip_segmenter import TUNE, CLIPSegmenter, Tune, check_choices, check_classes
 
 __all__ = ["MCDRL", "MCDRLOutput"]
 
-Tune: TypeAlias = Literal["frozen", "lora", "full"]
-
-# Which layers of a tower get low-rank updates.
-ADAPTED = {
-    "VisionTransformer": r".*resblocks\.\d+\.attn",
-    "ModifiedResNet": r"layer4\.\d+\.conv[123]|attnpool\.(v_proj|c_proj)",
-    "TimmModel": r".*blocks\.\d+\.attn\.(qkv|proj)",
-}
+SCATTER = ("residual", "zero", "soft")
 
 
 class MCDRLOutput(NamedTuple):
@@ -63,7 +55,7 @@ class MCDRLOutput(NamedTuple):
     intervening: Tensor
 
 
-class MCDRL(nn.Module):
+class MCDRL(CLIPSegmenter):
     """A CLIP encoder, the cells that look like a lesion (MTRS), an intervention on them (CDRL), and a head.
 
     In training it returns an :class:`MCDRLOutput`, in evaluation mode the logits. The dictionary and the texts of the
@@ -97,6 +89,8 @@ class MCDRL(nn.Module):
         images ``(B, 3, H, W)`` in [0, 1], any size that covers a cell -> logits ``(B, 1 or K + 1, H, W)``.
     """
 
+    called = "an MCDRL"
+
     def __init__(
         self,
         encoder: str = "ViT-B-16",
@@ -119,17 +113,15 @@ class MCDRL(nn.Module):
         hidden: int = 128,
         seed: int = 0,
     ) -> None:
-        super().__init__()
-        _check(classes, alpha, scatter, tune)
+        check_classes(classes)
+        if not 0 < alpha <= 1:
+            raise ValueError(f"alpha={alpha}: give the share of cells to keep, above 0 and up to 1.")
+        check_choices({"scatter": (scatter, SCATTER), "tune": (tune, TUNE)})
         prompts = confounders if isinstance(confounders, ConfounderPrompts) else read_confounders(confounders)
         clip = load_clip(encoder, pretrained)
-        self.class_names = tuple(classes)
+        super().__init__(clip, classes, dense, tune)
         self.prompts = prompts
-        self.alpha, self.scatter, self.select, self.tune = alpha, scatter, select, tune
-        self.encoder = DenseCLIP(clip.model.visual, dense)
-        self.encoder_signature = _signature(clip.model.visual)
-        self.register_buffer("mean", torch.tensor(clip.mean).view(3, 1, 1))
-        self.register_buffer("std", torch.tensor(clip.std).view(3, 1, 1))
+        self.alpha, self.scatter, self.select = alpha, scatter, select
         texts = [prompts.of_class(name) for name in (*classes, no_lesion)]
         self.register_buffer("classes", encode_prompts(clip, texts))
         joint = [encode_prompts(clip, prompts.joint(name)).mean(dim=0) for name in classes]
@@ -155,8 +147,6 @@ class MCDRL(nn.Module):
         self.register_load_state_dict_post_hook(_read_switch)
         self._prepare_encoder(rank)
 
-    mean: Tensor
-    std: Tensor
     classes: Tensor
     causal_targets: Tensor
     erased: Tensor | None
@@ -165,16 +155,22 @@ class MCDRL(nn.Module):
 
     def observe(self, images: Tensor) -> Observed:
         """What the encoder sees; with a frozen encoder it can be kept and given to :meth:`forward` again."""
-        with torch.set_grad_enabled(self.tune != "frozen" and torch.is_grad_enabled()):
-            return self.encoder((images - self.mean) / self.std)
+        with torch.set_grad_enabled(self._encoder_learns()):
+            seen: Observed = self.encoder(self._normalised(images))
+        return seen
 
     def forward(self, images: Tensor, observed: Observed | None = None) -> Tensor | MCDRLOutput:
         observed = self.observe(images) if observed is None else observed
         cells, kept = self.represent(observed.cells)
-        logits: Tensor = self.head(cells, (images - self.mean) / self.std)
+        logits = self.segment(images, cells)
         if not self.training:
             return logits
         return MCDRLOutput(logits, cells, kept, observed.image, self.classes, self.causal_targets, self.intervening)
+
+    def segment(self, images: Tensor, cells: Tensor) -> Tensor:
+        """The logits (B, 1 or K + 1, H, W) that the head makes of images and of what :meth:`represent` made of them."""
+        logits: Tensor = self.head(cells, self._normalised(images))
+        return logits
 
     def represent(self, cells: Tensor) -> tuple[Tensor, Tensor]:
         """The intervened map (B, d, h, w) of Eqs. 6-8, and which cells were selected (B, 1, h, w)."""
@@ -204,42 +200,15 @@ class MCDRL(nn.Module):
         self._intervening = on
         self.intervening.fill_(on)
 
-    def parameter_groups(
-        self, head: float = 1e-3, adapter: float = 1e-4, encoder: float = 1e-5
-    ) -> list[dict[str, Any]]:
-        """Parameters that are trained, by learning rate, for an optimiser."""
-        groups: dict[str, list[nn.Parameter]] = {"head": [], "adapter": [], "encoder": []}
-        for name, parameter in self.named_parameters():
-            if parameter.requires_grad:
-                part = "head" if not name.startswith("encoder.") else "adapter" if "lora_" in name else "encoder"
-                groups[part].append(parameter)
-        rates = {"head": head, "adapter": adapter, "encoder": encoder}
-        return [{"params": group, "lr": rates[name], "name": name} for name, group in groups.items() if group]
-
-    def train(self, mode: bool = True) -> MCDRL:
-        super().train(mode)
-        if self.tune != "full":
-            self.encoder.eval()  # batch norms too: but for its adapters, the encoder is a constant
-        return self
-
-    def get_extra_state(self) -> Tensor:
-        # As a tensor, so that any safe loader reads it.
-        return torch.tensor(list(json.dumps(self._made_for()).encode()), dtype=torch.uint8)
-
-    def set_extra_state(self, state: Tensor) -> None:
-        theirs = json.loads(bytes(state.tolist()).decode())
-        for key, mine in self._made_for().items():
-            if theirs.get(key) != mine:
-                raise ValueError(
-                    f"the checkpoint is of an MCDRL with {key}: {theirs.get(key)}; this one has {mine}. "
-                    f"Build it with the checkpoint's {key}, or train anew."
-                )
-
     def _made_for(self) -> dict[str, Any]:
         return {
             "encoder": self.encoder_signature,
             "classes": list(self.class_names),
             "confounders": list(self.prompts.confounders),
+            "dense": self.encoder.dense,
+            "select": self.select,
+            "scatter": self.scatter,
+            "alpha": self.alpha,
         }
 
     def _intervened(self, cells: Tensor) -> Tensor:
@@ -248,31 +217,10 @@ class MCDRL(nn.Module):
         changed: Tensor = self.intervention(cells, self.dictionary, self.prior)
         return changed
 
-    def _prepare_encoder(self, rank: int) -> None:
-        self.encoder.requires_grad_(self.tune == "full")
-        if self.tune == "lora":
-            peft = require("peft")
-            targets = ADAPTED[self.encoder.kind]
-            config = peft.LoraConfig(r=rank, lora_alpha=rank, target_modules=targets)
-            self.encoder.visual = peft.inject_adapter_in_model(config, self.encoder.visual)
-
 
 def _read_switch(network: nn.Module, _: Any) -> None:
     assert isinstance(network, MCDRL)
     network._intervening = bool(network.intervening)
-
-
-def _check(classes: Sequence[str], alpha: float, scatter: str, tune: str) -> None:
-    if isinstance(classes, str) or not classes or not all(name.strip() for name in classes):
-        raise ValueError(f"classes={classes!r}: give a list with a name for every class, such as ['polyp'].")
-    if len(set(classes)) < len(classes):
-        raise ValueError(f"classes={list(classes)}: a class stands there twice.")
-    if not 0 < alpha <= 1:
-        raise ValueError(f"alpha={alpha}: give the share of cells to keep, above 0 and up to 1.")
-    if scatter not in ("residual", "zero", "soft"):
-        raise ValueError(f"scatter={scatter!r}: choose 'residual', 'zero' or 'soft'.")
-    if tune not in ("frozen", "lora", "full"):
-        raise ValueError(f"tune={tune!r}: choose 'frozen', 'lora' or 'full'.")
 
 
 def _prior(prior: Sequence[float] | None, count: int) -> Tensor:
@@ -281,16 +229,3 @@ def _prior(prior: Sequence[float] | None, count: int) -> Tensor:
     if len(prior) != count or not (min(prior) >= 0 and 0 < sum(prior) < math.inf):
         raise ValueError(f"prior={list(prior)}: give {count} weights of 0 or more, one for each confounder.")
     return normalize(torch.tensor(prior, dtype=torch.float32), p=1, dim=0)
-
-
-def _signature(visual: Any) -> str:
-    sizes = {tuple(one.shape) for one in visual.parameters()}
-    count = sum(one.numel() for one in visual.parameters())
-    widest = max(visual.parameters(), key=lambda one: one.numel())
-    # Weights of one activation run with another without a word, and badly.
-    kinds = {type(module).__name__ for module in visual.modules()}
-    activations = " and ".join(sorted(kinds & {"GELU", "QuickGELU", "ReLU"}))
-    return (
-        f"{type(visual).__name__} of {count:,} parameters in {len(sizes)} shapes up to {tuple(widest.shape)}, "
-        f"with {activations}"
-    )

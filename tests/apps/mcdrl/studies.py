@@ -16,7 +16,7 @@ from monai_causal.apps.mcdrl import methods, training
 from monai_causal.apps.mcdrl.config import LosoConfig, as_config
 from monai_causal.apps.mcdrl.training import Trained
 
-PHANTOM = {"kind": "phantom", "train": 4, "validation": 2, "test": 5, "size": 32, "do_scenes": 2, "seed": 40}
+PHANTOM = {"kind": "phantom", "train": 4, "validation": 2, "test": 5, "size": 32, "do_scenes": 2, "seed": 5_000_040}
 
 
 def content(**changes: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from monai_causal.apps.mcdrl import measures as measures_module
 from monai_causal.apps.mcdrl.measures import (
     Seen,
     answer_of,
+    dice_of,
     look,
     measure_image,
     measure_invariance,
@@ -181,3 +182,33 @@ def test_look_gives_what_the_network_gives(tmp_path: Path) -> None:
         assert torch.allclose(one.feature, inside, atol=1e-5)
     network.select = False
     assert next(look(network, samples, store, CPU, 2)).kept is None
+
+
+@pytest.mark.parametrize("method", ["mcdrl", "several"])
+def test_the_dice_of_an_epoch_is_that_of_an_image(method: str) -> None:
+    chance = torch.Generator().manual_seed(2)
+    channels = 1 if method == "mcdrl" else 3
+    for lesions in (0, 1, 2):
+        scores = torch.randn(channels, 5, 6, generator=chance)
+        truth = torch.randint(lesions + 1, (10, 12), generator=chance)
+        assert dice_of(scores, truth) == measure_image(Seen(scores, None, None), truth)["dice"]
+
+
+def test_cells_are_represented_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = MCDRL(str(tiny_clip_folder(tmp_path)), depth=1, hidden=16)
+    pictures = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    label = torch.zeros(32, 32, dtype=torch.long)
+    samples = [Sample(f"s{n}", "site", "g", "c", lambda n=n: (pictures[n], label)) for n in range(3)]  # type: ignore[misc]
+    store = Store(32, ("polyp",))
+    counted: list[int] = []
+    represent = MCDRL.represent
+
+    def counting(self: MCDRL, cells: Tensor) -> tuple[Tensor, Tensor]:
+        counted.append(len(cells))
+        return represent(self, cells)
+
+    monkeypatch.setattr(MCDRL, "represent", counting)
+    seen = list(look(network, samples, store, CPU, 2))
+    assert counted == [2, 1]
+    with torch.no_grad():
+        torch.testing.assert_close(torch.stack([one.logits for one in seen]), network(store.images(samples)))

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -92,6 +94,14 @@ def test_the_compared_methods_have_the_studys_losses_too(shared: NetworkConfig) 
     assert (loss.lambda_contrast, loss.temperature) == (0.3, 0.2)
     images, labels = torch.rand(1, 1, 8, 8), torch.ones(1, 1, 8, 8).long()
     assert float(loss(images, labels)) == pytest.approx(float(nn.functional.softplus(-images).mean()), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mcdrl", "stylip", "biomedcoop"])
+def test_what_of_the_encoder_learns_is_the_same_in_every_method(name: str, shared: NetworkConfig) -> None:
+    for tune in ("frozen", "full"):
+        network = made(name, replace(shared, tune=tune))
+        assert any(one.requires_grad for one in network.encoder.parameters()) == (tune == "full")  # type: ignore[union-attr]
+        assert network.tune == tune
 
 
 def test_several_classes_have_a_channel_each_and_one_for_the_background(shared: NetworkConfig) -> None:

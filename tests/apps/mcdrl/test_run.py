@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from monai_causal.apps.mcdrl import run as run_module
+from monai_causal.apps.mcdrl import training
 from monai_causal.apps.mcdrl.report import report_loso
 from monai_causal.apps.mcdrl.results import read_results
 from monai_causal.apps.mcdrl.run import run_loso
@@ -59,7 +60,7 @@ def test_a_line_and_its_rows(whole: Path) -> None:
     assert [(row["set"], row["kind"]) for row in rows[::5]] == [
         ("training law", "in"), ("unconfounded", "out"), ("reversed", "out")
     ]  # fmt: skip
-    assert rows[0]["group"] == "scene-2000040"
+    assert rows[0]["group"] == "scene-7000040"
     assert 0 < sum(row["accuracy"] for row in rows) < 15
     assert len(results.do_rows[next(iter(results.do_rows))]) == 2 * 12
     assert not list((whole / "unfinished").iterdir())
@@ -163,6 +164,46 @@ def test_weights_are_kept_on_request(tmp_path: Path, stand: Stand) -> None:
     run_loso(study(methods=["mcdrl"], seeds=[3], keep_weights=True, pictures=0), tmp_path)
     assert [path.name for path in (tmp_path / "weights").iterdir()] == ["0000-mcdrl-3.pt"]
     assert not (tmp_path / "pictures").exists()
+
+
+def test_processes_of_one_training_are_refused(tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE=2: .*without torchrun, once for each part: --shard 1/2 to 2/2"):
+        run_loso(study(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    run_loso(study(methods=["mcdrl"], seeds=[0]), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("changes", "with_clip", "with_peft"),
+    [
+        ({"methods": ["flexible-unet"], "network": {"tune": "lora"}}, False, False),
+        ({"methods": ["flexible-unet", "stylip"]}, True, False),
+        ({"methods": ["baseline"], "network": {"tune": "lora"}}, True, True),
+        ({"methods": [{"name": "mcdrl", "network": {"tune": "lora"}}]}, True, True),
+    ],
+)
+def test_versions_of_what_the_methods_use_are_kept(
+    changes: dict[str, Any], with_clip: bool, with_peft: bool, tmp_path: Path, stand: Stand
+) -> None:
+    run_loso(study(seeds=[0], pictures=0, **changes), tmp_path)
+    made_with = json.loads((tmp_path / "study.json").read_text())["versions"]
+    assert ("open_clip_torch" in made_with, "peft" in made_with) == (with_clip, with_peft)
+
+
+def test_curves_outlive_the_training(tmp_path: Path, stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = stand.train
+
+    def with_curves(*given: Any, **rest: Any) -> Any:
+        rest["curves"].mkdir(parents=True)
+        (rest["curves"] / "events").write_bytes(b"curve")
+        return trained(*given, **rest)
+
+    monkeypatch.setattr(training, "train", with_curves)
+    run_loso(study(methods=["mcdrl"], seeds=[0]), tmp_path)
+    assert (tmp_path / "curves" / "0000-mcdrl-0" / "events").read_bytes() == b"curve"
+    assert not list((tmp_path / "unfinished").iterdir())
 
 
 def test_the_rule_is_in_the_folder_before_the_first_training(tmp_path: Path, stand: Stand) -> None:

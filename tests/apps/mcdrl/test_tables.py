@@ -91,6 +91,23 @@ def test_an_interval_is_the_hierarchical_one() -> None:
     assert (found["out_low"], found["out_high"]) == (wanted.low, wanted.high)
 
 
+def test_a_patient_in_the_sources_of_several_sites_is_one_patient() -> None:
+    """ "Sources of A" and "sources of B" share patients: one weight each, whichever set they are in."""
+    chance = np.random.default_rng(0)
+    of_patient = chance.normal(0.5, 0.2, 12)
+    wide, narrow = results(), results()
+    for found, of_site in ((wide, False), (narrow, True)):
+        for run, rows in found.rows.items():
+            rows[:] = rows[1:] + [
+                image(run, f"sources of {run.task}", "in", number, f"{run.task if of_site else 'p'}{number}", value)
+                for number, value in enumerate(of_patient.tolist())
+            ]
+    ends = [row(TABLES["methods"](found), method="mcdrl") for found in (wide, narrow)]
+    widths = [one["in_high"] - one["in_low"] for one in ends]
+    assert ends[0]["in"] == pytest.approx(ends[1]["in"])
+    assert widths[0] > 1.25 * widths[1]  # by hand, twice the same twelve patients: the root of two
+
+
 def test_an_unfinished_seed_is_in_no_mean_over_sites() -> None:
     dice = {**DICE, "mcdrl": {"A": DICE["mcdrl"]["A"], "B": DICE["mcdrl"]["B"][:1]}}
     found = results(dice)

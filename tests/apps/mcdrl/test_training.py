@@ -1,21 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from ignite.engine import Engine
 from torch import nn
+from torch.utils.data import DistributedSampler
 
+from monai_causal.apps.mcdrl import training
+from monai_causal.apps.mcdrl.measures import Seen, measure_image
 from monai_causal.apps.mcdrl.settings import TrainConfig
 from monai_causal.apps.mcdrl.training import Trained, train
 from monai_causal.apps.mcdrl.views import Views
-from monai_causal.losses import MCDRLLoss
+from monai_causal.losses import MCDRLLoss, PromptLoss
 from monai_causal.networks.nets.mcdrl import MCDRL
+from monai_causal.networks.nets.prompt_segmenter import PromptSegmenter
 from tests.apps.mcdrl.scenes import discs
 from tests.networks.blocks.tiny_clip import tiny_clip_folder
 
@@ -115,70 +122,165 @@ def test_training_learns(clip: Path, tmp_path: Path) -> None:
     assert trained.losses[-1] < 0.75 * trained.losses[0]
 
 
-def test_accumulated_batches_make_fewer_and_other_steps(clip: Path, tmp_path: Path) -> None:
-    ends = []
-    for number, accumulate in enumerate((1, 3)):
-        net = network(clip)
-        fitted(net, tmp_path / str(number), 1, validate=False, accumulate=accumulate, schedule="constant")
-        ends.append(net.head.answer.bias.detach().clone())
-    assert not torch.equal(*ends)
+@pytest.mark.filterwarnings("error:Detected call of `lr_scheduler.step:UserWarning")
+@pytest.mark.parametrize("schedule", ["cosine", "constant"])
+def test_accumulated_batches_are_one_large_batch(clip: Path, tmp_path: Path, schedule: str) -> None:
+    """Weights, losses and rates: the schedule goes with the steps of the optimiser, not with the batches."""
+    images, labels = discs(0, 24)
+    ends: list[dict[str, torch.Tensor]] = []
+    losses = []
+    for batch_size, accumulate in ((12, 1), (4, 3)):
+        config = TrainConfig(
+            epochs=3, batch_size=batch_size, accumulate=accumulate, switch_epoch=1, rate=0.01,
+            schedule=schedule,  # type: ignore[arg-type]
+        )  # fmt: skip
+        net = network(clip).double()
+        folder = tmp_path / str(accumulate)
+        trained = train(net, MCDRLLoss(), Views(images.double(), labels, seed=5), None, config, seed=5, folder=folder)
+        ends.append(net.state_dict())
+        losses.append(trained.losses)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-9)
+    start = network(clip).double().state_dict()
+    for name, value in ends[0].items():
+        torch.testing.assert_close(ends[1][name], value, rtol=1e-6, atol=1e-9)
+    assert (ends[0]["head.answer.bias"] - start["head.answer.bias"]).abs().max() > 1e-3
 
 
-def test_a_validation_counts_every_class_that_the_network_knows(clip: Path, tmp_path: Path) -> None:
-    net = network(clip, classes=("polyp", "tumour"))
-    images, labels = discs(100, 3)  # the third class is in no label
-    config = TrainConfig(epochs=1, batch_size=4, rate=1e-12)
+@pytest.mark.parametrize(("classes", "loudest"), [(("polyp",), 0), (("polyp", "tumour"), 2)])
+def test_an_epoch_is_chosen_by_what_is_reported(
+    clip: Path, tmp_path: Path, classes: tuple[str, ...], loudest: int
+) -> None:
+    net = network(clip, classes=classes)
+    with torch.no_grad():
+        net.head.answer.bias[loudest] += 1.0  # of several, answers with a class that no label holds
+    images, labels = discs(100, 5)  # the fourth has no lesion
+    config = TrainConfig(epochs=1, batch_size=4, rate=1e-12, weight_decay=0.0)
     trained = train(
         net, MCDRLLoss(), Views(*discs(0, 8)), Views(images, labels, flips=False), config, seed=0, folder=tmp_path
     )
     with torch.no_grad():
-        answer = net(images).argmax(dim=1)
-    dice = []
-    for image, label in zip(answer, labels[:, 0], strict=True):
-        for one in (1, 2):
-            size = int((image == one).sum() + (label == one).sum())
-            dice.append(2 * int(((image == one) & (label == one)).sum()) / size if size else 1.0)
-    assert trained.best_dice == pytest.approx(sum(dice) / len(dice), abs=1e-6)
+        answers = net(images)
+    rows = [measure_image(Seen(one, None, None), label[0]) for one, label in zip(answers, labels, strict=True)]
+    assert len({row["dice"] for row in rows}) > 1
+    assert trained.best_dice == pytest.approx(sum(row["dice"] for row in rows) / 5, abs=1e-7)
+
+
+@pytest.mark.parametrize("method", ["stylip", "biomedcoop"])
+def test_what_a_frozen_encoder_sees_is_computed_once(
+    clip: Path, tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the prompt learners too: four mirrorings of the sources, and the validation as it is."""
+    losses = []
+    for remembered in (True, False):
+        torch.manual_seed(1)
+        net = PromptSegmenter(str(clip), method=method, hidden=16)  # type: ignore[arg-type]
+        seen: list[int] = []
+        net.encoder.register_forward_hook(lambda _, given, __, seen=seen: seen.append(len(given[0])))
+        if not remembered:
+            monkeypatch.setattr(Views, "remember", lambda *_: None)
+        config = TrainConfig(epochs=2, batch_size=4)
+        validation = Views(*discs(100, 3), flips=False)
+        folder = tmp_path / str(remembered)
+        trained = train(net, PromptLoss(), Views(*discs(0, 6)), validation, config, seed=0, folder=folder)
+        assert sum(seen) == (4 * 6 + 3 if remembered else 2 * (6 + 3))
+        losses.append(trained.losses)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_curves_are_where_they_are_asked_for(clip: Path, tmp_path: Path) -> None:
+    config = TrainConfig(epochs=1, batch_size=4, tensorboard=True)
+    train(
+        network(clip), MCDRLLoss(), Views(*discs(0, 4)), None, config, seed=0, folder=tmp_path / "run",
+        curves=tmp_path / "curves",
+    )  # fmt: skip
+    assert list((tmp_path / "curves").glob("events*"))
+    assert not (tmp_path / "run" / "tensorboard").exists()
+
+
+class Scaler:
+    """A stand-in for that of mixed precision, which needs a GPU: it has a state that every training changes."""
+
+    def __init__(self) -> None:
+        self.scale = 2.0
+
+    def state_dict(self) -> dict[str, float]:
+        return {"scale": self.scale}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        self.scale = state["scale"]
+
+
+def test_the_scale_of_mixed_precision_goes_on_too(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scalers: list[Scaler] = []
+    begun = training.SupervisedTrainer.__init__
+
+    def with_scaler(self: training.SupervisedTrainer, *given: object, **options: object) -> None:
+        begun(self, *given, **options)  # type: ignore[arg-type]
+        scalers.append(Scaler())
+        self.scaler = scalers[-1]  # type: ignore[assignment]
+        self.add_event_handler("EPOCH_STARTED", lambda: setattr(scalers[-1], "scale", scalers[-1].scale + 1))
+
+    monkeypatch.setattr(training.SupervisedTrainer, "__init__", with_scaler)
+    fitted(network(clip), tmp_path, 2, validate=False)
+    fitted(network(clip), tmp_path, 3, validate=False)
+    assert [one.scale for one in scalers] == [4.0, 5.0]  # two epochs, and a third one that goes on from there
 
 
 WORKER = """
-import os, sys
+import json, os, sys
 import torch
 from pathlib import Path
 from torch import distributed
 distributed.init_process_group("gloo")
 torch.set_num_threads(1)
-from tests.apps.mcdrl.test_training import ddp_losses
-losses = ddp_losses(Path(sys.argv[1]), Path(sys.argv[2]))
-if distributed.get_rank() == 0:
-    Path(sys.argv[3]).write_text(" ".join(map(repr, losses)))
+from tests.apps.mcdrl.test_training import ddp_training
+found = ddp_training(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "validate")
+Path(f"{sys.argv[5]}-{distributed.get_rank()}").write_text(json.dumps(found))
 distributed.destroy_process_group()
 """
 
 
-def ddp_losses(clip: Path, folder: Path) -> list[float]:
-    """Of three epochs; the loss that a process sees is of its share, so the mean over processes is taken."""
+def ddp_training(clip: Path, folder: Path, count: int, validate: bool) -> list[Any]:
+    """Losses of three epochs, which epoch was best and how good it was, and a weight."""
     net = network(clip, tune="lora")
-    config = TrainConfig(epochs=3, batch_size=4, switch_epoch=1)
-    trained = train(net, MCDRLLoss(), Views(*discs(0, 8), seed=5), None, config, seed=5, folder=folder)
-    losses = torch.tensor(trained.losses, dtype=torch.float64)
-    if torch.distributed.is_initialized():
-        torch.distributed.all_reduce(losses)
-        losses /= torch.distributed.get_world_size()
-    return losses.tolist()
+    config = TrainConfig(epochs=3, batch_size=4, switch_epoch=1, rate=0.01)
+    validation = Views(*discs(100, 5), flips=False) if validate else None
+    sources = Views(*discs(0, count), seed=5)
+    trained = train(net, MCDRLLoss(), sources, validation, config, seed=5, folder=folder)
+    return [list(trained.losses), trained.best_epoch, trained.best_dice, net.head.answer.bias.tolist()]
 
 
-def test_two_processes_give_the_losses_of_one(clip: Path, tmp_path: Path) -> None:
-    script, out = tmp_path / "worker.py", tmp_path / "losses.txt"
+class Padded(DistributedSampler[Any]):
+    """The order of two processes, in one: the first image of an epoch again at its end, to make their number even."""
+
+    def __iter__(self) -> Iterator[Any]:
+        order = list(super().__iter__())
+        return iter(order + order[: len(order) % 2])
+
+    def __len__(self) -> int:
+        return super().__len__() + super().__len__() % 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "validate"), [(8, False), (9, True)])
+def test_two_processes_give_the_training_of_one(
+    clip: Path, tmp_path: Path, count: int, validate: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft", reason="the extra 'clip' is not installed")
+    script, out = tmp_path / "worker.py", tmp_path / "found"
     script.write_text(WORKER)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    given = [str(clip), str(tmp_path / "two"), str(count), "validate" if validate else "not", str(out)]
     subprocess.run(
-        [*command, str(script), str(clip), str(tmp_path / "two"), str(out)],
-        env=environment,
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    together = [float(one) for one in out.read_text().split()]
-    assert together == pytest.approx(ddp_losses(clip, tmp_path / "one"), rel=1e-5)
+        [*command, str(script), *given], env=environment, check=True, capture_output=True, timeout=900
+    )  # fmt: skip
+    first, second = (json.loads(Path(f"{out}-{rank}").read_text()) for rank in (0, 1))
+    assert first == second  # each process knows the whole
+    monkeypatch.setattr(training, "DistributedSampler", Padded)
+    losses, best_epoch, best_dice, weights = ddp_training(clip, tmp_path / "one", count, validate)
+    assert first[0] == pytest.approx(losses, rel=1e-5)
+    assert first[1] == best_epoch
+    assert (first[1] is not None) == validate
+    assert first[2] == (pytest.approx(best_dice, abs=1e-3) if validate else None)
+    assert first[3] == pytest.approx(weights, rel=1e-4)

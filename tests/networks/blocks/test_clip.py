@@ -95,7 +95,8 @@ def test_a_folder_s_architecture_with_random_weights(clip_folder: Folder) -> Non
         return load_clip(str(clip_folder("vit")), pretrained).model.visual.conv1.weight
 
     own, drawn = weights(None), weights("untrained")
-    assert own.shape == drawn.shape and not torch.equal(own, drawn)
+    assert own.shape == drawn.shape
+    assert not torch.equal(own, drawn)
     assert torch.equal(drawn, weights("untrained"))
 
 

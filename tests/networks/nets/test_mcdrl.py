@@ -327,6 +327,26 @@ def test_a_checkpoint_of_another_network_is_refused(
             assert "\n" not in str(why.value)
 
 
+def test_a_checkpoint_of_other_settings_is_refused_where_it_says_so(make: Callable[..., MCDRL]) -> None:
+    """None of them has a tensor, so that the shapes would fit and the answers be others."""
+    network = make()
+    for key, value in (("alpha", 0.25), ("scatter", "zero"), ("select", False), ("dense", "value")):
+        with pytest.raises(ValueError, match=rf"of an MCDRL with {key}: {value}; this one has "):
+            network.load_state_dict(make(**{key: value}).state_dict())
+    older = make(alpha=0.25).state_dict()
+    said = json.loads(bytes(older["_extra_state"].tolist()).decode())
+    kept = {key: said[key] for key in ("encoder", "classes", "confounders")}
+    older["_extra_state"] = torch.tensor(list(json.dumps(kept).encode()), dtype=torch.uint8)
+    network.load_state_dict(older)
+
+
+def test_cells_are_answered_as_images_are(make: Callable[..., MCDRL]) -> None:
+    network, x = make(), images()
+    with torch.no_grad():
+        cells, _ = network.represent(network.observe(x).cells)
+        assert torch.equal(network.segment(x, cells), network(x))
+
+
 def quick(folder: Path, to: Path) -> Path:
     """The same weights under another activation."""
     copied = shutil.copytree(folder, to / "quick")

@@ -106,6 +106,26 @@ class TestBoth:
             else:
                 assert parameter.grad is None, name
 
+    @pytest.mark.parametrize("tune", ["lora", "full"])
+    def test_the_encoder_learns_as_far_as_it_is_told(self, folder: str, images: Tensor, method: str, tune: str) -> None:
+        if tune == "lora":
+            pytest.importorskip("peft", reason="the extra 'clip' is not installed")
+        network = build(folder, method, tune=tune).train()
+        assert network.encoder.training == (tune == "full")
+        with torch.no_grad():
+            for name, one in network.encoder.named_parameters():
+                if "lora_B" in name:
+                    one.add_(0.01)
+        PromptLoss()(network(images), torch.ones(3, 1, 32, 32)).backward()
+        learning = {name for name, one in network.encoder.named_parameters() if one.grad is not None}
+        trained = {name for name, one in network.encoder.named_parameters() if one.requires_grad}
+        assert trained
+        assert all("lora_" in name for name in trained) == (tune == "lora")
+        assert learning == trained
+        assert all(one.grad is None for one in network.texts.parameters())
+        rates = {group["name"]: group["lr"] for group in network.parameter_groups(3.0, 2.0, 1.0)}
+        assert rates == {"head": 3.0, **({"adapter": 2.0} if tune == "lora" else {"encoder": 1.0})}
+
     def test_a_step_changes_what_is_learned_and_nothing_frozen(self, folder: str, images: Tensor, method: str) -> None:
         network = build(folder, method)
         before = {name: one.clone() for name, one in network.state_dict().items()}
@@ -272,6 +292,7 @@ class TestBiomedCoOp:
         ({"classes": ["polyp", "polyp"]}, "twice"),
         ({"context": 0}, "context=0"),
         ({"dense": "pixels"}, "dense='pixels'"),
+        ({"tune": "some"}, "tune='some': choose 'frozen', 'lora' or 'full'"),
     ],
 )
 def test_refusals(folder: str, arguments: dict[str, Any], message: str) -> None:
