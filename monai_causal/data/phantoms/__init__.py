@@ -9,9 +9,22 @@
 
 from __future__ import annotations
 
+from monai_causal.data.phantoms.chest import ChestCauses, ChestPhantom, chest
 from monai_causal.data.phantoms.endoscopy import EndoscopyCauses, endoscopy
 from monai_causal.data.phantoms.phantom import Causes, Phantom
 from monai_causal.data.phantoms.shapes import ShapesCauses, shapes
 from monai_causal.data.phantoms.vessels import VesselsCauses, vessels
 
-__all__ = ["Causes", "EndoscopyCauses", "Phantom", "ShapesCauses", "VesselsCauses", "endoscopy", "shapes", "vessels"]
+__all__ = [
+    "Causes",
+    "ChestCauses",
+    "ChestPhantom",
+    "EndoscopyCauses",
+    "Phantom",
+    "ShapesCauses",
+    "VesselsCauses",
+    "chest",
+    "endoscopy",
+    "shapes",
+    "vessels",
+]
