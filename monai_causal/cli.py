@@ -335,6 +335,42 @@ def mcdrl_report(
     typer.echo(f"wrote {report_loso(folder, [name for name in against.split(',') if name])}")
 
 
+dicom = typer.Typer(
+    help="DICOM studies as hospitals send them.",
+    epilog="Example: monai-causal dicom inspect study",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(dicom, name="dicom")
+
+
+@dicom.command("inspect", epilog="Example: monai-causal dicom inspect study --json")
+def dicom_inspect(
+    path: Annotated[Path, typer.Argument(help="A folder, a DICOMDIR or a file.")],
+    rules: Annotated[
+        Path | None,
+        typer.Option(help="JSON that says which image is wanted. By default a frontal chest radiograph, PA before AP."),
+    ] = None,
+    for_processing: Annotated[bool, typer.Option(help="Take also a DX for processing.")] = False,
+    names: Annotated[bool, typer.Option(help="Show names of files and UIDs; they may tell of a patient.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Show what is in a study, what would be read of it and why, and what is doubtful about it.
+
+    Shows no patient data unless asked for names. The exit status is 0 when every study has something that would be
+    read, 1 when one has nothing or several equally good images, and 2 when PATH cannot be read.
+    """
+    import json
+
+    from monai_causal.dicom.inspection import in_words, inspect
+    from monai_causal.dicom.selection_rules import SelectionRules
+
+    wanted = None if rules is None else SelectionRules.from_json(rules)
+    report = inspect(path, rules=wanted, names=names, for_processing=for_processing)
+    typer.echo(json.dumps(report, indent=2) if as_json else in_words(report))
+    raise typer.Exit(0 if report["readable"] else 1)
+
+
 def main() -> None:
     """Entry of the console script: run a command, and say an expected error in one line, with exit status 2."""
     try:

@@ -23,7 +23,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from monai_causal import __version__
-from monai_causal.extras import OPTIONAL, install_command, require
+from monai_causal.extras import OPTIONAL, install_command
 
 __all__ = ["SCHEMA", "describe", "examine", "model_folders"]
 
@@ -31,19 +31,6 @@ SCHEMA = "monai_causal/doctor/1"
 CORE = ("torch", "monai", "numpy", "scipy", "nibabel", "tqdm", "matplotlib", "typer", "packaging")
 ENGINE = "monai_causal.intervene"
 MODELS_VARIABLE = "MONAI_CAUSAL_MODELS"
-COMPRESSED_SYNTAXES = (
-    "JPEGBaseline8Bit",
-    "JPEGExtended12Bit",
-    "JPEGLossless",
-    "JPEGLosslessSV1",
-    "JPEGLSLossless",
-    "JPEGLSNearLossless",
-    "JPEG2000Lossless",
-    "JPEG2000",
-    "HTJ2KLossless",
-    "HTJ2K",
-    "RLELossless",
-)
 REINSTALL = "pip install --upgrade monai-causal"
 MODEL_FILES = {
     "configs/metadata.json": "MONAI bundle",
@@ -232,25 +219,11 @@ def _kind_of_model(folder: Path) -> str | None:
 
 
 def _dicom_decoders() -> dict[str, Any]:
-    """Which plug-ins pydicom can decode each compressed transfer syntax with; the uncompressed ones need none."""
-    found: dict[str, Any] = {"pydicom": _installed("pydicom"), "problem": None, "transfer_syntaxes": []}
+    """What :func:`monai_causal.dicom.decoders.report` says; it may not even import where a core library is broken."""
     try:
-        get_decoder = require("pydicom.pixels").get_decoder
-        uids = require("pydicom.uid")
-    except ImportError as error:  # absent, or older than 3, which has no pydicom.pixels
-        found["problem"] = _reason(error)
-        return found
-    for keyword in COMPRESSED_SYNTAXES:
-        uid = getattr(uids, keyword)
-        decoder = get_decoder(uid)
-        found["transfer_syntaxes"].append(
-            {
-                "keyword": keyword,
-                "uid": str(uid),
-                "plugins": list(decoder.available_plugins),
-                "needs": list(decoder.missing_dependencies),
-            }
-        )
+        found: dict[str, Any] = importlib.import_module("monai_causal.dicom.decoders").report()
+    except Exception as error:  # whatever a broken binary raises
+        return {"pydicom": _installed("pydicom"), "problem": _reason(error), "transfer_syntaxes": []}
     return found
 
 
@@ -288,10 +261,12 @@ def _missing(report: dict[str, Any]) -> list[dict[str, str]]:
         if not extra["complete"]:
             what = ", ".join(extra["missing"] + extra["too_old"])
             missing.append({"what": f"extra {name}: {what}", "how": extra["install"]})
-    blind = [syntax["keyword"] for syntax in report["dicom_decoders"]["transfer_syntaxes"] if not syntax["plugins"]]
-    if blind:
-        how = f"{install_command('jpeg-gpl')} (pylibjpeg-libjpeg, GPL), or install gdcm"
-        missing.append({"what": f"DICOM decoder for {', '.join(blind)}", "how": how})
+    advised: dict[str, list[str]] = {}
+    for syntax in report["dicom_decoders"]["transfer_syntaxes"]:
+        if syntax["advice"]:
+            advised.setdefault(syntax["advice"], []).append(syntax["keyword"])
+    for how, keywords in advised.items():
+        missing.append({"what": f"DICOM decoder for {', '.join(keywords)}", "how": how})
     if not any(folder["models"] for folder in report["models"] if folder["source"] != "bundled"):
         how = f"put each model's folder into one folder and name it in ${MODELS_VARIABLE}"
         missing.append({"what": "model folders: none found (only what loads models needs them)", "how": how})
@@ -364,9 +339,13 @@ def _folder_line(folder: dict[str, Any]) -> str:
     return ", ".join(f"{model['name']} ({model['kind']})" for model in folder["models"]) or "no models"
 
 
-def _decoder_lines(decoders: dict[str, Any]) -> list[str]:
-    if decoders["problem"]:
-        return [f"  {decoders['problem']}"]
-    return [
-        f"  {syntax['keyword']}: {', '.join(syntax['plugins']) or 'none'}" for syntax in decoders["transfer_syntaxes"]
-    ]
+def _decoder_lines(found: dict[str, Any]) -> list[str]:
+    if found["problem"]:
+        return [f"  {found['problem']}"]
+    return [f"  {syntax['keyword']}: {_decoder_line(syntax)}" for syntax in found["transfer_syntaxes"]]
+
+
+def _decoder_line(syntax: dict[str, Any]) -> str:
+    plugins = ", ".join(syntax["plugins"])
+    # Plug-ins for extended JPEG may all be such as give 8 of the 12 bits.
+    return f"{plugins}, not for all files" if plugins and syntax["advice"] else plugins or "none"

@@ -19,6 +19,7 @@ import torch
 from packaging.specifiers import SpecifierSet
 
 from monai_causal import doctor
+from monai_causal.dicom import decoders
 from tests.guards.checkout import ROOT
 from tests.test_extras import distribution
 
@@ -133,20 +134,30 @@ def test_an_incomplete_extra_says_what_is_missing(report: dict[str, Any], monkey
 def test_what_is_missing_is_listed_with_how_to_get_it(report: dict[str, Any]) -> None:
     sick = copy.deepcopy(report)
     sick["extras"]["cxr"].update(complete=False, missing=["pot"], too_old=["transformers>=5.0 (installed: 4.0)"])
-    sick["dicom_decoders"]["transfer_syntaxes"] = [{"keyword": "JPEGLossless", "uid": "1", "plugins": [], "needs": []}]
+    sick["dicom_decoders"]["transfer_syntaxes"] = [
+        {"keyword": keyword, "uid": "1", "plugins": plugins, "needs": [], "advice": advice}
+        for keyword, plugins, advice in (
+            ("JPEGExtended12Bit", ["pillow"], "ask"),
+            ("JPEGLossless", [], "convert"),
+            ("JPEGLosslessSV1", [], "convert"),
+            ("RLELossless", ["pydicom"], None),
+        )
+    ]
     sick["models"] = []
     listed = doctor._missing(sick)
     assert {
         "what": "extra cxr: pot, transformers>=5.0 (installed: 4.0)",
         "how": "pip install 'monai-causal[cxr]'",
     } in listed
-    assert [item["how"] for item in listed if item["what"] == "DICOM decoder for JPEGLossless"] == [
-        "pip install 'monai-causal[jpeg-gpl]' (pylibjpeg-libjpeg, GPL), or install gdcm"
+    assert [item for item in listed if item["what"].startswith("DICOM decoder")] == [
+        {"what": "DICOM decoder for JPEGExtended12Bit", "how": "ask"},
+        {"what": "DICOM decoder for JPEGLossless, JPEGLosslessSV1", "how": "convert"},
     ]
     assert any("$MONAI_CAUSAL_MODELS" in item["how"] for item in listed)
     sick["missing"] = listed
     text = doctor.describe(sick)
     assert "  cxr          missing: pot; too old: transformers>=5.0 (installed: 4.0)\n" in text
+    assert "  JPEGExtended12Bit: pillow, not for all files\n  JPEGLossless: none\n" in text
     for item in listed:
         assert f"  {item['what']}\n    -> {item['how']}" in text
 
@@ -191,10 +202,26 @@ def test_decoders_are_those_of_pydicom(report: dict[str, Any]) -> None:
     assert ("pylibjpeg" in plugins["HTJ2K"]) == (importlib.util.find_spec("openjpeg") is not None)
 
 
-def test_without_pydicom_the_decoders_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoders_are_reported_as_the_reader_uses_them(report: dict[str, Any]) -> None:
+    assert report["dicom_decoders"] == decoders.report()
+
+
+def test_without_pydicom_the_decoders_name_the_extra(report: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
     monkeypatch.setitem(sys.modules, "pydicom.pixels", None)
-    assert "monai-causal[dicom]" in doctor._dicom_decoders()["problem"]
+    without = {**report, "dicom_decoders": decoders.report()}
+    assert "DICOM decoders\n  MissingExtraError: pydicom is not installed" in doctor.describe(without)
+    assert "monai-causal[dicom]" in doctor.describe(without)
+    assert not any(item["what"].startswith("DICOM decoder") for item in doctor._missing(without))
+
+
+def test_where_the_reader_does_not_import_the_doctor_still_speaks(
+    report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "monai_causal.dicom.decoders", None)
+    found = doctor._dicom_decoders()
+    assert found["problem"].startswith("ModuleNotFoundError: import of monai_causal.dicom.decoders halted")
+    assert doctor.describe({**report, "dicom_decoders": found}).count(found["problem"]) == 1
 
 
 def test_memory_is_what_the_system_says(report: dict[str, Any]) -> None:

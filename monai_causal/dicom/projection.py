@@ -23,9 +23,9 @@ from monai_causal.dicom.position import SpacingKind, laterality_of, orientation_
 from monai_causal.dicom.remarks import Remark, remark
 from monai_causal.dicom.safety import EXPLICIT_BIG, NATIVE, OpenedFile, open_dicom
 from monai_causal.dicom.shutter import hidden_by
-from monai_causal.dicom.tags import codes, number
+from monai_causal.dicom.tags import class_name, codes, number
 
-__all__ = ["FOR_PROCESSING", "PROJECTIONS", "SECONDARY", "Projection", "Provenance", "read_projection"]
+__all__ = ["FOR_PROCESSING", "PROJECTIONS", "RADIOGRAPHS", "SECONDARY", "Projection", "Provenance", "read_projection"]
 
 PROJECTIONS = {
     "1.2.840.10008.5.1.4.1.1.1": "CR",
@@ -34,7 +34,8 @@ PROJECTIONS = {
 }
 FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 SECONDARY = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.10008.5.1.4.1.1.7.3")
-_RADIOGRAPHS = ("CR", "DX", "RG", "RF")
+RADIOGRAPHS = ("CR", "DX", "RG", "RF")
+"""Modalities whose secondary captures are read."""
 # JPEG baseline and extended lose something by their nature; of the others not named, some files do and some do not.
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _LOSSLESS = (
@@ -270,11 +271,11 @@ def _accepted(header: Any, for_processing: bool) -> tuple[str, list[Remark]]:
             "for_processing=True"
         )
     if sop_class in SECONDARY:
-        if not set(codes(header, "Modality")) & set(_RADIOGRAPHS):
-            raise DicomError(f"it is a secondary capture whose Modality is none of {', '.join(_RADIOGRAPHS)}")
+        if not set(codes(header, "Modality")) & set(RADIOGRAPHS):
+            raise DicomError(f"it is a secondary capture whose Modality is none of {', '.join(RADIOGRAPHS)}")
         return sop_class, [remark("secondary-capture")]
     raise DicomError(
-        f"it is no projection radiograph (SOP class {sop_class or 'missing'}); what is read: "
+        f"it is no projection radiograph but {class_name(sop_class)}; what is read: "
         f"{', '.join(PROJECTIONS.values())}, secondary captures of radiographs"
     )
 

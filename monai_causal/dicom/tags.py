@@ -7,7 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-__all__ = ["codes", "number", "numbers", "sequence"]
+from monai_causal.extras import require
+
+__all__ = ["class_name", "codes", "number", "numbers", "sequence"]
 
 
 def numbers(dataset: Any, keyword: str) -> tuple[float, ...]:
@@ -44,6 +46,17 @@ def sequence(dataset: Any, keyword: str) -> tuple[Any, ...]:
     """The items of a sequence."""
     items = _values(dataset, keyword)
     return tuple(item for item in items if hasattr(item, "get"))
+
+
+def class_name(uid: str) -> str:
+    """Name of a SOP class or a transfer syntax, as messages show it; one of a vendor's own is not shown.
+
+    Example:
+        >>> class_name("1.2.840.10008.5.1.4.1.1.88.33"), class_name("1.2.3")
+        ('Comprehensive SR Storage', 'an object of an unknown kind')
+    """
+    known = require("pydicom.uid").UID_dictionary.get(uid)
+    return str(known[0]) if known else "an object of an unknown kind"
 
 
 def _values(dataset: Any, keyword: str) -> Iterable[Any]:
