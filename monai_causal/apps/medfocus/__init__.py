@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MedFocus: which named anatomy a vision-language model's answer rests on, and how that anatomy is found."""
+
+from __future__ import annotations
+
+from monai_causal.apps.medfocus.pool import Reference, ReferencePool
+from monai_causal.apps.medfocus.pool_sources import pool_from_imagenome, pool_from_masks, pool_from_phantoms
+from monai_causal.apps.medfocus.reference import Located, PoolTransport
+from monai_causal.apps.medfocus.transport import UnbalancedTransport
+from monai_causal.apps.medfocus.transport_fitted import FittedTransport, Transported
+from monai_causal.apps.medfocus.vlm import load_vlm, read_answer
+
+__all__ = [
+    "FittedTransport",
+    "Located",
+    "PoolTransport",
+    "Reference",
+    "ReferencePool",
+    "Transported",
+    "UnbalancedTransport",
+    "load_vlm",
+    "pool_from_imagenome",
+    "pool_from_masks",
+    "pool_from_phantoms",
+    "read_answer",
+]
