@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,47 +27,27 @@ from monai_causal.apps.mcdrl.transforms import Logitsd
 from monai_causal.data.phantoms.endoscopy import endoscopy
 from monai_causal.losses import MCDRLLoss
 from monai_causal.networks.nets.mcdrl import MCDRLOutput
+from tests.bundles.bundle import MCDRL, moment, run
+from tests.bundles.bundle import workflow as workflow_of
 from tests.networks.blocks.tiny_clip import tiny_clip_folder
 
-BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "mcdrl_endoscopy_segmentation"
-CONFIGS = BUNDLE / "configs"
+CONFIGS = MCDRL / "configs"
 OTHER_SEED = 9  # what is shipped was trained on seed 0
 
 
-def workflow(names: str, kind: str, out: Path, **options: Any) -> ConfigWorkflow:
-    return ConfigWorkflow(
-        [str(CONFIGS / f"{name}.json") for name in names.split()],
-        meta_file=str(CONFIGS / "metadata.json"),
-        logging_file=False,
-        workflow_type=kind,
-        **{"bundle_root": str(BUNDLE), "output_dir": str(out), "device": "cpu", **options},
-    )
-
-
-def run(flow: ConfigWorkflow) -> None:
-    flow.initialize()
-    assert flow.check_properties() == []
-    flow.run()
-    flow.finalize()
+workflow = partial(workflow_of, MCDRL)
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """An encoder, phantoms, and the options that make the bundle take them."""
-    folder = tmp_path_factory.mktemp("bundle")
-    write_phantoms(folder / "data", 12, size=32)
-    return {
-        "encoder": str(tiny_clip_folder(folder, kind="vit-avg")),
-        "dataset_dir": str(folder / "data"),
-        "ckpt_dir": str(folder / "models"),
-        "image_size": [32, 32],
-    }
+    return moment(MCDRL, tmp_path_factory.mktemp("bundle"))
 
 
 @pytest.fixture(scope="module")
 def trained(tiny: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[ConfigWorkflow, Path]:
     out = tmp_path_factory.mktemp("training")
-    flow = workflow("train", "train", out, **tiny, max_epochs=2, switch_epoch=1, batch_size=4)
+    flow = workflow("train", "train", out, **tiny, max_epochs=2, switch_epoch=1)
     run(flow)
     return flow, Path(tiny["ckpt_dir"]) / "model.pt"
 
@@ -147,13 +128,13 @@ def test_several_devices_are_parsed(tiny: dict[str, Any], tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_two_processes_train(tiny: dict[str, Any], tmp_path: Path) -> None:
     options = {**tiny, "ckpt_dir": str(tmp_path / "models"), "output_dir": str(tmp_path / "out")}
-    options |= {"bundle_root": str(BUNDLE), "max_epochs": 1, "batch_size": 2}
+    options |= {"bundle_root": str(MCDRL), "max_epochs": 1, "batch_size": 2}
     names = [str(CONFIGS / "train.json"), str(CONFIGS / "multi_gpu_train.json")]
     worker = tmp_path / "worker.py"
     worker.write_text(f"from monai.bundle import run\nrun(config_file={names!r}, **{options!r})\n")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(worker)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, cwd=BUNDLE, env=environment, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run(command, cwd=MCDRL, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "models" / "model.pt").is_file()
 
@@ -186,7 +167,7 @@ def test_what_is_shipped_answers_where_the_lesion_is(tmp_path: Path) -> None:
 
 def test_it_can_be_explained(tmp_path: Path) -> None:
     Image.fromarray(np.uint8(255 * np.moveaxis(endoscopy(1).image, 0, -1))).save(tmp_path / "one.png")
-    bundle = open_bundle(BUNDLE, torch.device("cpu"))
+    bundle = open_bundle(MCDRL, torch.device("cpu"))
     _, image = bundle.read(tmp_path / "one.png")
     assert (bundle.model.activation, bundle.model.threshold, bundle.notes) == ("sigmoid", 0.5, ())
     with torch.no_grad():

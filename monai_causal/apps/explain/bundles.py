@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from monai_causal.apps.explain.models import Model
 from monai_causal.apps.explain.weights import digest_of, load_weights
+from monai_causal.inferers import ExplanationInferer
 from monai_causal.intervene.scores import Activation
 
 __all__ = ["Bundle", "open_bundle"]
@@ -100,6 +101,9 @@ def open_bundle(folder: Path, device: torch.device) -> Bundle:
         steps = _steps(_built(parser, PREPROCESSING, needed=True))
         after = _steps(_built(parser, POSTPROCESSING))
         inferer = _built(parser, ("inferer",))
+        if isinstance(inferer, ExplanationInferer):
+            # A bundle that explains: what runs its network is inside.
+            inferer = inferer.inferer
         network, weights = _network(parser, folder)
     loader = next((place for place, step in enumerate(steps) if isinstance(step, LoadImaged)), None)
     if loader is None:
