@@ -371,6 +371,22 @@ def dicom_inspect(
     raise typer.Exit(0 if report["readable"] else 1)
 
 
+@dicom.command("phantom", epilog="Example: monai-causal dicom phantom --seed 7 --finding cardiomegaly --out phantom")
+def dicom_phantom(
+    out: Annotated[Path, typer.Option(help="A folder; the study becomes a folder in it.")],
+    seed: Annotated[int, typer.Option(help="Of the phantom.")] = 0,
+    finding: Annotated[
+        list[str] | None, typer.Option(help="What the patient has; may be given again. By default it is drawn.")
+    ] = None,
+    size: Annotated[tuple[int, int], typer.Option(help="Rows and columns.")] = (1024, 1024),
+    kind: Annotated[str, typer.Option(help="dx, or cr with black and white exchanged as on film.")] = "dx",
+) -> None:
+    """Write a chest phantom as a DICOM study, and what is true of it as JSON beside it."""
+    from monai_causal.apps.medfocus.phantom_study import write_phantom_study
+
+    typer.echo(write_phantom_study(seed, out, size, kind, findings=finding or None))  # type: ignore[arg-type]
+
+
 def main() -> None:
     """Entry of the console script: run a command, and say an expected error in one line, with exit status 2."""
     try:
