@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What draws found concepts anew: SAM with a checkpoint, a classical method without one."""
