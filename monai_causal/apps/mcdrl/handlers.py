@@ -19,12 +19,12 @@ from monai_causal.networks.nets.mcdrl import MCDRL
 if TYPE_CHECKING:
     from ignite.engine import Engine
 
-__all__ = ["MeanDice", "Progress", "StepSchedule", "SwitchIntervention"]
+__all__ = ["ImageDice", "Progress", "StepSchedule", "SwitchIntervention"]
 
 Events, idist = require("ignite.engine").Events, require("ignite.distributed")
 
 
-class MeanDice(CumulativeIterationMetric):
+class ImageDice(CumulativeIterationMetric):
     """A validation's Dice: :func:`~monai_causal.apps.mcdrl.measures.dice_of` each image, and the mean."""
 
     def _compute_tensor(self, y_pred: Tensor, y: Tensor | None = None, **_: Any) -> Tensor:

@@ -36,7 +36,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 from tqdm.auto import tqdm
 
-from monai_causal.apps.mcdrl.handlers import MeanDice, Progress, StepSchedule, SwitchIntervention
+from monai_causal.apps.mcdrl.handlers import ImageDice, Progress, StepSchedule, SwitchIntervention
 from monai_causal.apps.mcdrl.settings import TrainConfig
 from monai_causal.apps.mcdrl.views import Views, prepare_batch
 from monai_causal.extras import require
@@ -183,7 +183,7 @@ def _evaluator(network: nn.Module, validation: Views, config: TrainConfig, devic
         val_data_loader=DataLoader(validation, config.batch_size),
         network=network,
         prepare_batch=prepare_batch(validation),
-        key_val_metric={"dice": IgniteMetricHandler(MeanDice(), output_transform=from_engine(["pred", "label"]))},
+        key_val_metric={"dice": IgniteMetricHandler(ImageDice(), output_transform=from_engine(["pred", "label"]))},
     )
 
 
