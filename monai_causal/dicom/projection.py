@@ -37,6 +37,7 @@ SECONDARY = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.2", "1.2.84
 RADIOGRAPHS = ("CR", "DX", "RG", "RF")
 """Modalities whose secondary captures are read."""
 # JPEG baseline and extended lose something by their nature; of the others not named, some files do and some do not.
+_STREAMS = "1.2.840.10008.1.2.4."
 _LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51")
 _LOSSLESS = (
     *NATIVE,
@@ -208,7 +209,12 @@ def _read(opened: OpenedFile, limits: Limits, for_processing: bool, upright: boo
         raise DicomError(f"it has {pixels.frames} frames; a projection radiograph has one")
     grey, more = grey_tags.grey_of(header, little=opened.transfer_syntax != EXPLICIT_BIG)
     remarks += more
-    stored = stored_values(decode_frames(opened, limits)[0], grey.bits, grey.high_bit, grey.signed)
+    decoded = decode_frames(opened, limits)[0]
+    # Beside raw values the unused bits may hold an overlay; a JPEG stream has none of these, but for a sign.
+    in_stream = opened.transfer_syntax.startswith(_STREAMS) and not grey.signed
+    if in_stream and int(decoded.max()) >> (grey.high_bit + 1):
+        remarks.append(remark("more-bits-than-declared"))
+    stored = stored_values(decoded, grey.bits, grey.high_bit, grey.signed)
     shape = (stored.shape[0], stored.shape[1])
     shutter, more = hidden_by(header, "Shutter", shape)
     remarks += more

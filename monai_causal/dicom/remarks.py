@@ -23,6 +23,7 @@ SENTENCES = {
     "lossy": "The picture was once compressed with loss.",
     "lossy-unknown": "Its transfer syntax allows compression with loss, and the file does not say if there was any.",
     "modality-lut-and-rescale": "Both a modality lookup table and a rescale are present; the table is used.",
+    "more-bits-than-declared": "The compressed values need more bits than the header declares; the rest is cut off.",
     "no-spacing": "No usable pixel spacing is given; lengths cannot be measured.",
     "orientation-contradicts-view": "A frontal view whose PatientOrientation names anterior or posterior; check it.",
     "orientation-missing": "PatientOrientation is missing; the picture is taken to be upright as stored.",

@@ -14,6 +14,7 @@ from monai_causal.dicom.errors import DicomError, quiet
 from monai_causal.dicom.geometry import Orientation
 from monai_causal.dicom.limits import Limits
 from monai_causal.dicom.projection import FOR_PROCESSING, Projection, read_projection
+from tests.dicom import samples
 from tests.dicom.encodings import (
     ENCODINGS,
     SYNTAXES,
@@ -361,3 +362,13 @@ def test_the_real_radiograph_of_highdicom_looks_as_highdicom_shows_it(real_data:
         pytest.skip("real data is absent: no cxr_dicom")
     theirs = highdicom.imread(file).get_frame(1, apply_voi_transform=None, dtype=np.float64).astype(np.float32)
     np.testing.assert_array_equal(read_projection(file).pixels, theirs)
+
+
+@pytest.mark.parametrize("syntax", ["JPEG2000Lossless", "JPEGLSLossless"])
+@pytest.mark.parametrize(("declared", "expected"), [(16, False), (12, True)])
+def test_a_stream_of_more_bits_than_the_header_declares_is_remarked(syntax: str, declared: int, expected: bool) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    file = samples.encoded(getattr(pydicom.uid, syntax), samples.picture(bits=16), 16)
+    dataset = pydicom.dcmread(io.BytesIO(file))
+    dataset.BitsStored, dataset.HighBit = declared, declared - 1
+    assert ("more-bits-than-declared" in codes(read_projection(samples.written(dataset)))) == expected
