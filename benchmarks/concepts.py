@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from bench_page import table
 from engine_bench.machine import describe_machine
 from numpy.typing import NDArray
 from PIL import Image
-from transport import _box_iou, _table
+from transport import box_iou
 
 from monai_causal.apps.medfocus.pool import ReferencePool
 from monai_causal.apps.medfocus.pool_sources import pool_from_masks, pool_from_phantoms
@@ -134,7 +135,7 @@ def main() -> int:
     lines = ["# Named anatomy carried over from references", "", QUESTION, f"- command: `{about['command']}`"]
     lines += [f"- date: {about['date']}", f"- cases: {len(cases)}", f"- machine: {json.dumps(about['machine'])}", ""]
     with draft_of(options.out / f"concepts-transport-{options.part}.md") as draft:
-        draft.write_text("\n".join(lines + _table(rows)) + "\n", encoding="utf-8")
+        draft.write_text("\n".join([*lines, table(rows)]) + "\n", encoding="utf-8")
     if options.pictures and options.part == "real":
         _ten_worst(options.pictures, cases, values, pools["other radiographs"])
     return 0
@@ -174,7 +175,7 @@ def _values(case: Case, method: Method, pool: ReferencePool, index: int) -> list
     for concept, truth in case.masks.items():
         found = masks[pool.concepts.index(concept)]
         overlap = float((found & truth).sum() / max(int((found | truth).sum()), 1))
-        rows.append({"concept": concept, "mask_iou": overlap, "box_iou": _box_iou(found, truth)})
+        rows.append({"concept": concept, "mask_iou": overlap, "box_iou": box_iou(found, truth)})
     return rows
 
 

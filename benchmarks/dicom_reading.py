@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from bench_page import Section, write_report
 from dicom_bench import bombs, encodings, large, mutants, real, syntaxes
-from dicom_bench.report import Section, write_report
 from engine_bench.machine import describe_machine
 
 PARTS = {module.NAME: module for module in (encodings, syntaxes, bombs, large, real, mutants)}
@@ -60,7 +60,16 @@ def main(arguments: list[str] | None = None) -> int:
         for line in sections[-1].findings:
             print(f"  {line}", flush=True)
     stem = "-".join(["dicom-reading", *(["quick"] if options.quick else []), *(names if names != list(PARTS) else [])])
-    for path in write_report(options.out, stem, sections, about):
+    machine = about["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    closing = (
+        f"`{about['command']}`, begun {about['begun']}, seed {about['seed']}; {machine['cpu']}, {machine['cores']} "
+        f"cores, load {machine['load_before']} before, {machine['memory_gib']} GiB; python "
+        f"{machine['versions']['python']}, {versions}; commit {machine['commit']}; minutes per part: "
+        f"{about['minutes_per_part']}."
+    )
+    schema, title = "monai_causal/benchmark-dicom-reading/1", "Reading radiographs, measured"
+    for path in write_report(options.out, stem, sections, about, schema=schema, title=title, closing=closing):
         print(path)
     return 0
 

@@ -16,9 +16,9 @@ import warnings
 from pathlib import Path
 
 import torch
+from bench_page import Section, write_report
 from engine_bench.machine import describe_machine
 from pdcr_bench import agreement, cost, marker, simulation, strength
-from pdcr_bench.report import Section, write_report
 
 PARTS = {module.NAME: module for module in (simulation, agreement, cost, strength, marker)}
 
@@ -54,7 +54,14 @@ def main(arguments: list[str] | None = None) -> int:
         for line in sections[-1].findings:
             print(f"  {line}", flush=True)
     stem = "-".join(["pdcr", *(["quick"] if options.quick else []), *(names if names != list(PARTS) else [])])
-    for path in write_report(options.out, stem, sections, about):
+    machine = about["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    closing = (
+        f"`{about['command']}`, begun {about['begun']}, seed {about['seed']}; {machine['cpu']}, {machine['cores']} "
+        f"cores, one thread; {versions}; commit {machine['commit']}; minutes per part: {about['minutes_per_part']}."
+    )
+    schema, title = "monai_causal/benchmark-pdcr/1", "PdCR, measured"
+    for path in write_report(options.out, stem, sections, about, schema=schema, title=title, closing=closing):
         print(path)
     return 0
 

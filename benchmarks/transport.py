@@ -20,15 +20,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench_page import table
 from engine_bench.machine import describe_machine
 from numpy.typing import NDArray
 
+from monai_causal.apps.medfocus.segmenters.base import tight_box
 from monai_causal.apps.medfocus.sinkhorn_pot import pot_plan
 from monai_causal.apps.medfocus.sinkhorn_separable import Problem, solve, solve_logarithms
 from monai_causal.apps.medfocus.transport import UnbalancedTransport
 from monai_causal.apps.medfocus.transport_grid import to_grid
 from monai_causal.data.phantoms.chest import CONCEPTS, chest
 from monai_causal.files import draft_of, write_json
+from monai_causal.metrics import box_overlap
 
 COMMAND = "python benchmarks/transport.py --out docs/results"
 GRIDS = (14, 56, 112, 224)
@@ -72,7 +75,7 @@ def main() -> int:
     lines = ["# Unbalanced transport between images", "", QUESTION]
     lines += [f"- command: `{COMMAND}`", f"- date: {about['date']}", f"- machine: {json.dumps(about['machine'])}"]
     for rows in tables.values():
-        lines += ["", *_table(rows)]
+        lines += ["", table(rows)]
     with draft_of(options.out / "concepts-transport.md") as draft:
         draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 0
@@ -204,30 +207,22 @@ def _onto_itself() -> list[dict[str, Any]]:
         for phantom in phantoms:
             moved = transport.fit(phantom.image, phantom.image).transport(phantom.concepts).mask.numpy()
             for concept, mask, truth in zip(CONCEPTS, moved, phantom.concepts, strict=True):
-                found[concept].append(_box_iou(mask, truth))
+                found[concept].append(box_iou(mask, truth))
         rows.append({"settings": name} | {concept: float(np.mean(values)) for concept, values in found.items()})
     return rows
 
 
-def _box_iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
-    sides = [
-        [np.flatnonzero(mask.any(axis))[[0, -1]] + (0, 1) for axis in (1, 0)] for mask in (first, second) if mask.any()
-    ]
-    if len(sides) < 2:
-        return 0.0
-    common = np.prod([max(min(p[1], q[1]) - max(p[0], q[0]), 0) for p, q in zip(*sides, strict=True)])
-    areas = [np.prod([side[1] - side[0] for side in box]) for box in sides]
-    return float(common / (sum(areas) - common))
+def box_iou(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> float:
+    """Of the tight boxes of two masks."""
+    return box_overlap(_corners(first), _corners(second))["iou"]
 
 
-def _table(rows: list[dict[str, Any]]) -> list[str]:
-    heads = list(dict.fromkeys(key for row in rows for key in row))
-    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
-    for row in rows:
-        cells = [row.get(head, "") for head in heads]
-        shown = [f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in cells]
-        lines.append("| " + " | ".join(shown) + " |")
-    return lines
+def _corners(mask: NDArray[np.bool_]) -> list[tuple[int, int, int, int]]:
+    box = tight_box(mask)
+    if box is None:
+        return []
+    (top, bottom), (left, right) = box
+    return [(left, top, right, bottom)]
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_page import Section
 
 from dicom_bench.alone import measured
-from dicom_bench.report import Section
 from tests.dicom.samples import (
     deflated_bomb,
     encapsulate,

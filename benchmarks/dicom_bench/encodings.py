@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_page import Section
 
-from dicom_bench.report import Section
 from monai_causal.dicom import DicomError, Limits, read_projection
 from tests.dicom.encodings import ENCODINGS, every_value, picture, radiograph, reference, written
 

@@ -7,8 +7,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench_page import Section
+
 from dicom_bench.alone import measured
-from dicom_bench.report import Section
 from tests.dicom.samples import encoded, picture, uids
 
 __all__ = ["NAME", "run"]

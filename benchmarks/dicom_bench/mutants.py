@@ -8,11 +8,11 @@ import time
 from collections import Counter
 from typing import Any
 
+from bench_page import Section
 from tqdm import tqdm
 
 from dicom_bench.alone import memory, restart
 from dicom_bench.packages import only
-from dicom_bench.report import Section
 from monai_causal.dicom import DicomError, Limits, close_worker, decoding, read_projection
 from tests.dicom.samples import SYNTAXES, damaged, encoded, mutated, uids
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench_page import Section
 from PIL import Image
 
 from dicom_bench.packages import only
-from dicom_bench.report import Section
 from monai_causal.dicom import read_projection
 
 __all__ = ["NAME", "run"]

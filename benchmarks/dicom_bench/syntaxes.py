@@ -8,9 +8,9 @@ import time
 from typing import Any
 
 import numpy as np
+from bench_page import Section
 
 from dicom_bench.packages import BASE, only
-from dicom_bench.report import Section
 from monai_causal.dicom import DicomError, Limits, decode_frames, decoders, open_dicom
 from tests.dicom.syntaxes import FILES, Encoded, chest
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench_page import Section
 from engine_bench.networks import Training, colour_phantom, half_filled_box, trained_unet
 from numpy.typing import NDArray
 from torch import Tensor
@@ -16,7 +17,6 @@ from tqdm.auto import tqdm
 from monai_causal.intervene import DonorPatchFill
 from monai_causal.visualize import PdCR
 from monai_causal.visualize.sampling import PaperRule, Rule, SequentialRule
-from pdcr_bench.report import Section
 
 __all__ = ["NAME", "run"]
 

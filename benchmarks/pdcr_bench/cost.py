@@ -7,13 +7,13 @@ import time
 from functools import partial
 
 import torch
+from bench_page import Section
 from engine_bench.incremental import Sizes, Subject, subject_of
 from engine_bench.report import Setting
 from engine_bench.timing import Place
 
 from monai_causal.intervene import DonorPatchFill, Evaluator, RoIDice
 from monai_causal.visualize import PdCR, PdCRResult
-from pdcr_bench.report import Section
 
 __all__ = ["NAME", "run"]
 

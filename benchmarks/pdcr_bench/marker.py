@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench_page import Section
 from tqdm.auto import tqdm
 
 from monai_causal.data.phantoms import shapes
 from monai_causal.intervene import DonorPatchFill, MaskedMeanProbability, box_regions
 from monai_causal.intervene.regions import bounding_box
 from monai_causal.visualize import PdCR
-from pdcr_bench.report import Section
 from pdcr_bench.strength import DONORS, EXPLAINED, STRENGTHS, TAU, Course, probability, trained
 
 __all__ = ["NAME", "run"]

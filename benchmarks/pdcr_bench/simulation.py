@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from bench_page import Section
 from numpy.typing import NDArray
 
 from monai_causal.visualize.sampling import PaperRule, Rule, SequentialRule
-from pdcr_bench.report import Section
 
 __all__ = ["NAME", "Tally", "run"]
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from bench_page import Section
 from engine_bench.networks import cache_folder
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
@@ -21,7 +22,6 @@ from monai_causal.files import draft_of
 from monai_causal.intervene import DonorPatchFill, MaskedMeanProbability
 from monai_causal.networks.nets import UNet
 from monai_causal.visualize import PdCR
-from pdcr_bench.report import Section
 
 __all__ = ["DONORS", "EXPLAINED", "NAME", "STRENGTHS", "TAU", "Course", "probability", "run", "trained"]
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from monai_causal import __version__
 from monai_causal.data.phantoms.chest import ChestPhantom, chest
 from monai_causal.extras import require
 
@@ -107,7 +108,7 @@ def _dataset(seed: int, image: NDArray[np.float32], kind: Kind) -> Any:
         "Modality": kind.upper(),
         "Manufacturer": "monai_causal",
         "ManufacturerModelName": "chest phantom",
-        "SoftwareVersions": _version(),
+        "SoftwareVersions": __version__,
         "ReferringPhysicianName": "",
         "StudyDescription": "Rendered chest phantom",
         "SeriesDescription": f"Phantom {seed}, rendered",
@@ -183,9 +184,3 @@ def _uid(digest: bytes, what: str) -> str:
 def _decimal(value: float) -> str:
     """At most 16 characters, as a decimal string has them."""
     return f"{value:.6g}"
-
-
-def _version() -> str:
-    import monai_causal
-
-    return monai_causal.__version__

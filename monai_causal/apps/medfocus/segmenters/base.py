@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from monai_causal.data.phantoms.chest import box_of
+
 __all__ = ["Image", "Mask", "Refinement", "Segmented", "Segmenter", "tight_box"]
 
 Image = NDArray[np.float32]
@@ -91,7 +93,4 @@ def tight_box(mask: Mask) -> tuple[tuple[int, int], tuple[int, int]] | None:
         >>> tight_box(mask)
         ((1, 3), (2, 6))
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return None
-    return (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
+    return box_of(mask) if mask.any() else None

@@ -9,6 +9,7 @@ picture: there is nothing worth caching between counterfactuals.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any
@@ -122,9 +123,9 @@ class VisionLanguageModel(AnsweringModel):
         """The network's picture inputs for (batch, 3, height, width) in [0, 255]; differentiable."""
         return dict(self._images(images=list(images), return_tensors="pt", **options))
 
+    @abstractmethod
     def cells(self, size: tuple[int, int]) -> PixelMap:
         """Where the image tokens lie on a picture of this size."""
-        raise NotImplementedError
 
     # The interface ---------------------------------------------------------------------------------------------------
 

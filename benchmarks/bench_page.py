@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two files that come out."""
+"""A benchmark in parts: the page and the JSON that come out, and the tables on it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from typing import Any
 
 from monai_causal.files import draft_of, write_json
 
-__all__ = ["Section", "write_report"]
-
-SCHEMA = "monai_causal/benchmark-dicom-reading/1"
+__all__ = ["Section", "table", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,7 @@ class Section:
         name: of the part.
         title: a heading.
         plan: what is measured, on how many items, what counts as a pass; written before the run.
-        rows: the table, one dictionary per line, all with the same keys.
+        rows: the table, one dictionary per line.
         findings: what came out, in sentences; reached and missed alike.
     """
 
@@ -34,37 +32,49 @@ class Section:
     findings: list[str] = field(default_factory=list)
 
 
-def write_report(folder: Path, stem: str, sections: Sequence[Section], about: dict[str, Any]) -> tuple[Path, Path]:
-    """Write ``stem.json`` and ``stem.md``."""
+def write_report(
+    folder: Path,
+    stem: str,
+    sections: Sequence[Section],
+    about: dict[str, Any],
+    *,
+    schema: str,
+    title: str,
+    closing: str,
+) -> tuple[Path, Path]:
+    """Write ``stem.json`` and ``stem.md``.
+
+    Args:
+        folder: where to.
+        stem: of both names.
+        sections: in their order.
+        about: the run, for the JSON; ``quick`` says that its figures mean nothing.
+        schema: of the JSON.
+        title: of the page.
+        closing: machine and command, in a sentence.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rows = [{"part": section.name, **row} for section in sections for row in section.rows]
-    content = {"schema": SCHEMA, **about, "findings": {s.name: s.findings for s in sections}, "rows": rows}
-    blocks = ["# Reading radiographs, measured"]
+    content = {"schema": schema, **about, "findings": {s.name: s.findings for s in sections}, "rows": rows}
+    blocks = [f"# {title}"]
     if about["quick"]:
         blocks.append(
             "**A quick run on small numbers: it shows that the benchmark works, and its figures mean nothing.**"
         )
     for section in sections:
-        blocks += [f"## {section.title}", section.plan, _table(section.rows)]
+        blocks += [f"## {section.title}", section.plan, table(section.rows)]
         blocks.append("\n".join(f"- {line}" for line in section.findings))
-    machine = about["machine"]
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    blocks += [
-        "## Machine and command",
-        f"`{about['command']}`, begun {about['begun']}, seed {about['seed']}; {machine['cpu']}, {machine['cores']} "
-        f"cores, load {machine['load_before']} before, "
-        f"{machine['memory_gib']} GiB; python {machine['versions']['python']}, {versions}; commit "
-        f"{machine['commit']}; minutes per part: {about['minutes_per_part']}.",
-    ]
+    blocks += ["## Machine and command", closing]
     page = folder / f"{stem}.md"
     with draft_of(page) as draft:
         draft.write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
     return write_json(folder / f"{stem}.json", content), page
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    heads = list(rows[0])
-    lines = [heads, ["---"] * len(heads), *([_cell(row[head]) for head in heads] for row in rows)]
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """A Markdown table with a column for every key of any row, in the order in which keys appear."""
+    heads = list(dict.fromkeys(key for row in rows for key in row))
+    lines = [heads, ["---"] * len(heads), *([_cell(row.get(head, "")) for head in heads] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
