@@ -28,6 +28,7 @@ from monai_causal.apps.medfocus.segmenter_views import ViewConfig, vary
 from monai_causal.apps.medfocus.segmenters.network import SCHEMA, build, seen, small
 from monai_causal.data.phantoms.chest import chest
 from monai_causal.data.phantoms.chest_causes import CONCEPTS
+from monai_causal.data.phantoms.on_disk import rendered_on_disk
 from monai_causal.extras import require
 from monai_causal.files import draft_of, write_json
 from monai_causal.versions import versions
@@ -81,22 +82,19 @@ class PhantomCache(Dataset[dict[str, Any]]):
     """
 
     def __init__(self, folder: Path, seeds: Sequence[int], style: str, seed: int = 0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.seed, self.epoch = seed, 0
-        shape, name = (len(seeds), RENDERED, RENDERED), f"{style}-{seeds[0]}-{len(seeds)}"
-        self.images = _kept(folder / f"{name}-images.npy", np.dtype(np.uint8), shape)
-        self.bits = _kept(folder / f"{name}-concepts.npy", np.dtype(np.uint16), shape)
-        done = folder / f"{name}-done.txt"
-        start = int(done.read_text(encoding="utf-8")) if done.exists() else 0
-        for index in tqdm(range(start, len(seeds)), desc="phantoms", disable=None, leave=False):
+        weights = (1 << np.arange(len(CONCEPTS), dtype=np.uint16))[:, None, None]
+
+        def render(index: int) -> dict[str, Any]:
             phantom = chest(seeds[index], size=(RENDERED, RENDERED), style=style)
-            self.images[index] = np.rint(255 * phantom.image[0])
-            weights = (1 << np.arange(len(CONCEPTS), dtype=np.uint16))[:, None, None]
-            self.bits[index] = (phantom.concepts * weights).sum(axis=0)
-            if (index + 1) % 100 == 0 or index + 1 == len(seeds):
-                self.images.flush()
-                self.bits.flush()
-                done.write_text(str(index + 1), encoding="utf-8")
+            return {
+                "images": np.rint(255 * phantom.image[0]),
+                "concepts": (phantom.concepts * weights).sum(axis=0),
+            }
+
+        kinds = {"images": (np.uint8, (RENDERED, RENDERED)), "concepts": (np.uint16, (RENDERED, RENDERED))}
+        kept = rendered_on_disk(folder, f"{style}-{seeds[0]}-{len(seeds)}", len(seeds), kinds, render)
+        self.images, self.bits = kept["images"], kept["concepts"]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -254,12 +252,3 @@ def _pace(step: int, steps: int) -> float:
 def _collated(items: list[dict[str, Any]]) -> dict[str, Any]:
     stacked: dict[str, Any] = {name: torch.stack([item[name] for item in items]) for name in ("image", "masks")}
     return {**stacked, "key": [item["key"] for item in items]}
-
-
-def _kept(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap[Any, Any]:
-    if path.exists():
-        found = np.lib.format.open_memmap(path, mode="r+")
-        if found.shape != shape or found.dtype != kind:
-            raise ValueError(f"{path.name} holds {found.shape} {found.dtype}, not {shape} {kind}: remove it.")
-        return found
-    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
