@@ -27,6 +27,10 @@ from transport import box_iou
 from monai_causal.apps.medfocus.pool import ReferencePool
 from monai_causal.apps.medfocus.pool_sources import pool_from_masks, pool_from_phantoms
 from monai_causal.apps.medfocus.reference import PoolTransport
+from monai_causal.apps.medfocus.refine.outline import OutlineRefinement
+from monai_causal.apps.medfocus.segmenter import ConceptSegmenter
+from monai_causal.apps.medfocus.segmenters.base import Refinement
+from monai_causal.apps.medfocus.segmenters.transported import TransportSegmenter
 from monai_causal.apps.medfocus.transport import UnbalancedTransport
 from monai_causal.data.phantoms.chest import CONCEPTS, chest
 from monai_causal.files import draft_of, write_json
@@ -34,6 +38,7 @@ from monai_causal.files import draft_of, write_json
 LABELS = {"left lung": "Left Lung", "right lung": "Right Lung", "mediastinum": "Cardiomediastinum"}
 ATLAS_SEEDS = range(16)
 PHANTOM_SEEDS = 10_000  # those of the pictures looked for begin here, far from the atlas's
+ARCH = 0.216  # where the aortic arch begins, of the lungs' height: median of 40 phantoms
 SIZE = 512  # the longer side of a real image, on which masks are compared
 QUESTION = """\
 How well do masks carried over from references lie on an image? Mean IoU of the masks and of their tight boxes, with the
@@ -77,6 +82,33 @@ def carried(transport: UnbalancedTransport | None, **settings: Any) -> Method:
     return method
 
 
+def segmented(build: Callable[[ReferencePool], ConceptSegmenter], arch: bool = False) -> Method:
+    """What a :class:`ConceptSegmenter` finds.
+
+    Args:
+        build: from the references, which the network does without.
+        arch: the mediastinum from the aortic arch down, as annotators draw the cardiomediastinum; the phantoms', which
+            the network was taught, begins at the clavicles.
+    """
+
+    def method(pool: ReferencePool, case: Case, generator: np.random.Generator) -> NDArray[np.bool_]:
+        found = build(pool)(case.image / max(float(case.image.max()), 1.0))
+        masks = {name: found[name].mask for name in pool.concepts}
+        if arch:
+            rows = np.flatnonzero(found["both lungs"].mask.any(axis=1))
+            if len(rows):
+                masks["mediastinum"] = masks["mediastinum"].copy()
+                masks["mediastinum"][: round(rows[0] + ARCH * (rows[-1] - rows[0]))] = False
+        return np.stack([masks[name] for name in pool.concepts])
+
+    return method
+
+
+def transporting(refinement: Refinement | None) -> Callable[[ReferencePool], ConceptSegmenter]:
+    """The transport as a segmenter, refined or not."""
+    return lambda pool: ConceptSegmenter(TransportSegmenter(pool, UnbalancedTransport(grid=28)), refinement)
+
+
 METHODS: dict[str, Method] = {
     "copy one": copied(1),
     "copy twelve": copied(12),
@@ -84,6 +116,13 @@ METHODS: dict[str, Method] = {
     "ours, copied from the most alike": carried(None, align=False),
     "ours, placed": carried(None),
     "ours, placed and transported": carried(UnbalancedTransport(grid=28)),
+    "ours, transported and refined": segmented(transporting(OutlineRefinement())),
+}
+# They need no references: they stand once, under "none".
+NETWORKS: dict[str, Method] = {
+    "network": segmented(lambda pool: ConceptSegmenter()),
+    "network, from the arch down": segmented(lambda pool: ConceptSegmenter(), arch=True),
+    "network, refined": segmented(lambda pool: ConceptSegmenter(None, OutlineRefinement())),
 }
 
 
@@ -93,6 +132,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--part", choices=("real", "phantoms"), required=True)
     parser.add_argument("--count", type=int, help="of cases; all real ones or 200 phantoms by default")
+    parser.add_argument("--methods", help="comma-separated; all by default")
     parser.add_argument("--pictures", type=Path, help="a folder for pictures of the ten worst real cases")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -110,18 +150,22 @@ def main() -> int:
         cases = list(_phantom_cases(options.count or 200))
         pools = {"phantoms": lambda case: atlas}
     values = []
-    for pool_name, pool_of in pools.items():
-        for name, method in METHODS.items():
-            found = [(case, _values(case, method, pool_of(case), index)) for index, case in enumerate(cases)]
-            values += [
-                {"references": pool_name, "method": name, "case": case.name, "patient": case.patient, **row}
-                for case, rows in found
-                for row in rows
-            ]
-            summary = _summary([v for v in values if (v["references"], v["method"]) == (pool_name, name)])
-            print(*summary, sep="\n", flush=True)
+    plan = [(pool, name, METHODS[name]) for pool in pools for name in METHODS]
+    plan += [("none", name, NETWORKS[name]) for name in NETWORKS]
+    pools["none"] = next(iter(pools.values()))
+    if options.methods:
+        plan = [one for one in plan if one[1] in options.methods.split(",")]
+    for pool_name, name, method in plan:
+        mine = [
+            {"references": pool_name, "method": name, "case": case.name, "patient": case.patient, **row}
+            for index, case in enumerate(cases)
+            for row in _values(case, method, pools[pool_name](case), index)
+        ]
+        values += mine
+        print(*_summary(mine), sep="\n", flush=True)
     keys = list(dict.fromkeys((v["references"], v["method"]) for v in values))
     rows = [row for key in keys for row in _summary([v for v in values if (v["references"], v["method"]) == key])]
+    paired = _paired(values)
     about = {
         "schema": "monai_causal/benchmark-concepts/1",
         "command": f"python benchmarks/concepts.py --out docs/results --part {options.part}",
@@ -129,13 +173,17 @@ def main() -> int:
         "cases": len(cases),
         "machine": describe_machine(),
         "rows": rows,
+        "paired": paired,
         "values": values,
     }
-    print(write_json(options.out / f"concepts-transport-{options.part}.json", about))
+    print(write_json(options.out / f"concepts-{options.part}.json", about))
     lines = ["# Named anatomy carried over from references", "", QUESTION, f"- command: `{about['command']}`"]
     lines += [f"- date: {about['date']}", f"- cases: {len(cases)}", f"- machine: {json.dumps(about['machine'])}", ""]
-    with draft_of(options.out / f"concepts-transport-{options.part}.md") as draft:
-        draft.write_text("\n".join([*lines, table(rows)]) + "\n", encoding="utf-8")
+    with draft_of(options.out / f"concepts-{options.part}.md") as draft:
+        content = [*lines, table(rows)]
+        if paired:
+            content += ["", "## Which is ahead, case by case", "", table(paired)]
+        draft.write_text("\n".join(content) + "\n", encoding="utf-8")
     if options.pictures and options.part == "real":
         _ten_worst(options.pictures, cases, values, pools["other radiographs"])
     return 0
@@ -188,6 +236,29 @@ def _summary(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
             low, high = _interval([value[key] for value in mine], [value["patient"] for value in mine])
             row[key], row[f"{key} 95 %"] = float(np.mean([value[key] for value in mine])), f"{low:.3f} to {high:.3f}"
         rows.append(row)
+    return rows
+
+
+def _paired(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The differences of mask IoU that decide on defaults: network against transport, refined against not."""
+    ours, refined = "ours, placed and transported", "ours, transported and refined"
+    pairs = [(("none", name), ("phantoms", ours)) for name in ("network", "network, from the arch down")]
+    pairs += [(("phantoms", refined), ("phantoms", ours)), (("none", "network, refined"), ("none", "network"))]
+    pairs += [(("phantoms", ours), ("phantoms", "copy twelve"))]
+    rows = []
+    for one, other in pairs:
+        sides = [
+            {(v["concept"], v["case"]): v for v in values if (v["references"], v["method"]) == key}
+            for key in (one, other)
+        ]
+        for concept in dict.fromkeys(name for name, _ in sides[0]):
+            shared = [key for key in sides[0] if key[0] == concept and key in sides[1]]
+            gained = [sides[0][key]["mask_iou"] - sides[1][key]["mask_iou"] for key in shared]
+            if not gained:
+                continue
+            low, high = _interval(gained, [sides[0][key]["patient"] for key in shared])
+            row = {"minuend": one[1], "subtrahend": f"{other[1]} ({other[0]})", "concept": concept, "n": len(gained)}
+            rows.append({**row, "mask_iou": float(np.mean(gained)), "95 %": f"{low:.3f} to {high:.3f}"})
     return rows
 
 

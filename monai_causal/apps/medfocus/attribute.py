@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, get_args
 
 from monai_causal.apps.medfocus.attribute_asking import Asked, Picture, ask, picture_of
 from monai_causal.apps.medfocus.attribute_drops import Drops, token_drops
-from monai_causal.apps.medfocus.attribute_regions import By, concept_regions
-from monai_causal.apps.medfocus.margin import margin_of, relative_probability, winner
+from monai_causal.apps.medfocus.attribute_regions import By, Places, concept_regions
+from monai_causal.apps.medfocus.margin import margin_of, relative_probability, smallest_enough, winner
 from monai_causal.apps.medfocus.masking import ImageEditor, InTurn, Masking, masking_fill
 from monai_causal.apps.medfocus.result import ConceptEffect, MedFocusResult, Runtime, TokenEffect, common
 from monai_causal.apps.medfocus.segmenter import Concepts, ConceptSegmenter
@@ -36,6 +37,9 @@ class MedFocus:
         masking: with what a concept is replaced: ``zero`` (published), ``mean``, ``blur``, ``inpaint``, ``editor``.
         by: replace the ``box`` (published) or the ``mask`` of a concept.
         tau: no concept is named where the answer stays at least this probable, of what it was.
+        within: of the concepts inside the strongest that take away at least this part of what it takes away of the
+            answer's probability, the smallest is named: one lung rather than both where one holds the reason. 1 is
+            the published rule, the largest effect.
         signed: do not clip the tokens' drops, so that rises count against them.
         also: further maskings under which the winner should stay the winner; ``()`` saves their forwards.
         least_lead: of the winner's effect; a smaller lead over the second is a coin toss.
@@ -61,6 +65,7 @@ class MedFocus:
         masking: Masking = "zero",
         by: By = "box",
         tau: float = 0.75,
+        within: float = 0.9,
         signed: bool = False,
         also: Sequence[Masking] = ("mean", "blur"),
         least_lead: float = 0.1,
@@ -71,6 +76,8 @@ class MedFocus:
     ) -> None:
         if not 0 < tau <= 1:
             raise ValueError(f"tau={tau}: a relative probability above 0 and at most 1, such as 0.75.")
+        if not 0 < within <= 1:
+            raise ValueError(f"within={within}: a fraction above 0 and at most 1, such as 0.9.")
         if not 0 <= least_lead <= 1:
             raise ValueError(f"least_lead={least_lead}: a fraction between 0 and 1, such as 0.1.")
         if by not in get_args(By):
@@ -80,7 +87,7 @@ class MedFocus:
             masking_fill(one, (1, 1), editor)  # a wrong name or a missing editor shows here
         self.vlm = vlm
         self.segmenter = segmenter if segmenter is not None else ConceptSegmenter()
-        self.by, self.tau, self.signed, self.least_lead = by, tau, signed, least_lead
+        self.by, self.tau, self.within, self.signed, self.least_lead = by, tau, within, signed, least_lead
         self.editor, self.batch_size, self.seed, self.progress = editor, batch_size, seed, progress
 
     def attribute(
@@ -174,11 +181,13 @@ class MedFocus:
             for draw, masking in enumerate(self.maskings)
         }
         first = effects[self.maskings[0]]
-        concept = winner(first, self.tau)
-        margin = margin_of(effects, self.tau, _related(found), self.least_lead) if names else None
-        strongest = None if margin is None else margin.winner
+        places = Places(regions)
+        choose = partial(smallest_enough, sizes=places.sizes, inside=places.inside, within=self.within)
+        concept = winner(first, self.tau, choose)
+        margin = margin_of(effects, self.tau, _related(found), self.least_lead, choose) if names else None
+        strongest = max(first, key=lambda name: first[name], default=None)
         rows = tuple(self._row(found, name, names, drops) for name in found)
-        tokens = next((row.tokens for row in rows if row.name == strongest), ())
+        tokens = next((row.tokens for row in rows if row.name == (concept or strongest)), ())
         corners = None if concept is None else found[concept].corners
         notes = [*found.notes, *found.flags, *record.notes]
         if strongest is None:
@@ -197,6 +206,7 @@ class MedFocus:
                 "maskings": list(self.maskings),
                 "by": self.by,
                 "tau": self.tau,
+                "within": self.within,
                 "signed": self.signed,
                 "least_lead": self.least_lead,
                 "seed": self.seed,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Margin", "margin_of", "relative_probability", "winner"]
+__all__ = ["Margin", "margin_of", "relative_probability", "smallest_enough", "winner"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,43 @@ def relative_probability(effect: float) -> float:
     return math.exp(-effect)
 
 
-def winner(effects: Mapping[str, float], tau: float) -> str | None:
-    """The concept of the largest effect (the first of equal ones), or None where it does not reach the threshold.
+def smallest_enough(
+    effects: Mapping[str, float], sizes: Mapping[str, float], inside: Callable[[str, str], bool], within: float
+) -> str:
+    """The smallest concept inside the strongest one that takes away nearly as much of the answer's probability.
+
+    Two lungs always take away what one of them does, so the largest effect alone would name both where one of them
+    holds the reason. Effects are logarithms: once the answer is gone, a larger one says nothing more. So what is
+    compared is the share of the answer's probability that is gone.
+
+    Args:
+        effects: of each concept; at least one.
+        sizes: pixels that are replaced for it.
+        inside: whether the pixels of a concept lie mostly among those of another.
+        within: of what the strongest takes away; 1 is the published rule, the largest effect (the first of equal ones).
+
+    Example:
+        >>> effects, sizes = {"left lung": 2.9, "both lungs": 3.7}, {"left lung": 50, "both lungs": 100}
+        >>> smallest_enough(effects, sizes, lambda one, other: True, 0.9)
+        'left lung'
+    """
+    strongest = max(effects, key=lambda name: effects[name])
+    if within == 1:
+        return strongest
+    gone = {name: 1 - relative_probability(effect) for name, effect in effects.items()}
+    enough = [name for name in effects if gone[name] >= within * gone[strongest] and inside(name, strongest)]
+    return min(enough, key=lambda name: (sizes[name], -effects[name]), default=strongest)
+
+
+def winner(
+    effects: Mapping[str, float], tau: float, choose: Callable[[Mapping[str, float]], str] | None = None
+) -> str | None:
+    """The concept that is named, or None where no effect reaches the threshold.
+
+    Args:
+        effects: of each concept.
+        tau: relative probability at which none is named.
+        choose: which one; by default that of the largest effect (the first of equal ones).
 
     Example:
         >>> winner({"left lung": 0.1, "right lung": 1.2}, 0.75)
@@ -54,16 +89,19 @@ def winner(effects: Mapping[str, float], tau: float) -> str | None:
         >>> winner({"left lung": 0.1, "right lung": 0.2}, 0.75) is None
         True
     """
-    strongest = max(effects, key=lambda name: effects[name], default=None)
-    if strongest is None or relative_probability(effects[strongest]) >= tau:
+    if not effects or relative_probability(max(effects.values())) >= tau:
         return None
-    return strongest
+    return choose(effects) if choose is not None else max(effects, key=lambda name: effects[name])
 
 
 def margin_of(
-    effects: Mapping[str, Mapping[str, float]], tau: float, related: Callable[[str, str], bool], least_lead: float = 0.1
+    effects: Mapping[str, Mapping[str, float]],
+    tau: float,
+    related: Callable[[str, str], bool],
+    least_lead: float = 0.1,
+    choose: Callable[[Mapping[str, float]], str] | None = None,
 ) -> Margin:
-    """The margin of the strongest concept under the first masking.
+    """The margin of the chosen concept under the first masking.
 
     Args:
         effects: by masking, the effect of each concept; the first masking decides on the winner.
@@ -71,14 +109,15 @@ def margin_of(
         related: whether of two concepts one contains the other. Such two are not rivals: half of "both lungs" is the
             left lung.
         least_lead: the relative lead below which the winner could as well be the second.
+        choose: which concept wins; by default that of the largest effect.
     """
     first = next(iter(effects.values()))
-    strongest = max(first, key=lambda name: first[name])
+    strongest = choose(first) if choose is not None else max(first, key=lambda name: first[name])
     rivals = [name for name in first if name != strongest and not related(name, strongest)]
     second = max(rivals, key=lambda name: first[name], default=None)
     lead = first[strongest] - first[second] if second is not None else first[strongest]
     relative = lead / first[strongest] if first[strongest] > 0 else 0.0
-    winners = {masking: winner(one, tau) for masking, one in effects.items()}
+    winners = {masking: winner(one, tau, choose) for masking, one in effects.items()}
     others = list(winners.values())[1:]
     stays = all(name is not None and (name == strongest or related(name, strongest)) for name in others)
     return Margin(strongest, second, lead, relative, winners, stays, relative < least_lead or not stays, least_lead)

@@ -163,10 +163,11 @@ class MedFocusResult(Attribution):
     """Which anatomy an answer rests on.
 
     Args:
-        concept: the concept or composite of the largest effect; None where the answer hardly depends on any of them.
+        concept: the smallest concept or composite that does nearly what the strongest does (``MedFocus(within=...)``);
+            None where the answer hardly depends on any of them.
         strongest: the concept of the largest effect even so; None where no concept was found.
         concepts: the effect of every concept and composite, in the vocabulary's order.
-        token_effects: of the answer's tokens when the strongest concept is replaced.
+        token_effects: of the answer's tokens when the named concept is replaced, or the strongest where none is named.
         relative_probability: of the answer, with the strongest concept replaced, of what it was before.
         tau: relative probability at which no concept is named.
         signed: effects are not clipped.

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from monai_causal.apps.medfocus.attribute_regions import concept_regions
+from monai_causal.apps.medfocus.attribute_regions import By, Places, concept_regions
 from monai_causal.apps.medfocus.segmenter import ConceptSegmenter
 from monai_causal.apps.medfocus.segmenters.given import GivenMasks
 from tests.apps.medfocus import scene
@@ -57,3 +57,22 @@ def test_nothing_found_and_a_wrong_name() -> None:
     assert concept_regions(nothing) is None
     with pytest.raises(ValueError, match="by='outline'"):
         concept_regions(CONCEPTS, "outline")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("by", ["box", "mask"])
+def test_places_count_what_is_replaced_and_know_what_lies_inside(by: By) -> None:
+    regions = concept_regions(CONCEPTS, by)
+    assert regions is not None
+    places = Places(regions)
+    covered = {}
+    for region in regions:
+        whole = np.zeros(regions.spatial_shape, dtype=bool)
+        whole[tuple(slice(*span) for span in region.box)] = True if region.mask is None else region.mask.numpy()
+        covered[region.name] = whole
+    for one, mine in covered.items():
+        assert places.sizes[one] == mine.sum()
+        for other, theirs in covered.items():
+            assert places.inside(one, other) == (one == other or (mine & theirs).sum() > mine.sum() / 2)
+    assert places.inside("left lung", "both lungs")
+    assert not places.inside("both lungs", "left clavicle")
+    assert Places(None).sizes == {}

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from monai_causal.apps.medfocus.margin import margin_of, relative_probability, winner
+from monai_causal.apps.medfocus.margin import margin_of, relative_probability, smallest_enough, winner
 
 TAU = 0.75
 
@@ -61,3 +61,27 @@ def test_alone_and_without_effect() -> None:
     assert (alone.second, alone.lead, alone.relative_lead, alone.coin_toss) == (None, 2.0, 1.0, False)
     none = margin_of({"zero": {"heart": 0.0, "left lung": 0.0}}, TAU, related)
     assert (none.winner, none.relative_lead, none.coin_toss) == ("heart", 0.0, True)
+
+
+SIZES = {"left lung": 40, "right lung": 50, "both lungs": 90, "left hilar structures": 5}
+INSIDE = {("left lung", "both lungs"), ("right lung", "both lungs"), ("left hilar structures", "both lungs")}
+
+
+@pytest.mark.parametrize(
+    ("effects", "within", "named"),
+    [
+        ((2.9, 0.0, 3.7, 0.1), 0.9, "left lung"),  # both lungs take away hardly more than the one that matters
+        ((2.9, 0.0, 3.7, 0.1), 1.0, "both lungs"),  # the published rule
+        ((0.3, 0.3, 0.6, 0.0), 0.9, "both lungs"),  # half the reason lies in each
+        ((2.9, 0.0, 3.7, 3.0), 0.9, "left hilar structures"),
+        ((3.7, 0.0, 3.6, 3.6), 0.9, "left lung"),  # the others are not inside it
+        ((3.0, 3.0, 3.1, 0.0), 0.9, "left lung"),  # the smaller of two that do the same
+        ((3.0, 3.0, 3.0, 0.0), 1.0, "left lung"),  # the first of equal ones
+        ((0.0, 0.0, 0.0, 0.0), 1.0, "left lung"),
+    ],
+)
+def test_the_smallest_concept_inside_the_strongest_that_does_it_is_named(
+    effects: tuple[float, ...], within: float, named: str
+) -> None:
+    given = dict(zip(SIZES, effects, strict=True))
+    assert smallest_enough(given, SIZES, lambda one, other: one == other or (one, other) in INSIDE, within) == named

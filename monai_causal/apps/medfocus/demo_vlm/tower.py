@@ -9,10 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, binary_cross_entropy_with_logits
 
 from monai_causal.apps.medfocus.demo_vlm.films import STRUCTURES, Views
-from monai_causal.data.phantoms.chest_causes import FINDINGS
+from monai_causal.data.phantoms.chest_causes import CONCEPTS, FINDINGS
 
 __all__ = ["Reader", "features", "seen", "tower_loss"]
 
+SMALL = "nodule"
 FULL = 0.25
 """The part of a patch that a structure must fill for the patch to hold it fully."""
 
@@ -49,12 +50,21 @@ def features(tower: nn.Module, images: Tensor) -> Tensor:
     return tokens
 
 
-def tower_loss(holds: Tensor, shows: Tensor, views: Views) -> Tensor:
-    """Cross-entropy of both readings; what cannot be said of a view does not count."""
+def tower_loss(holds: Tensor, shows: Tensor, views: Views, small: float = 1.0) -> Tensor:
+    """Cross-entropy of both readings; what cannot be said of a view does not count.
+
+    Args:
+        holds: what the reader says of each patch.
+        shows: what it says of the film.
+        views: the films.
+        small: how much more than the others the nodule counts, which fills the fewest patches.
+    """
     side = int(holds.shape[-1] ** 0.5)
     dense = (adaptive_avg_pool2d(views.masks, side) / FULL).clamp_max(1).flatten(2)
-    local = binary_cross_entropy_with_logits(holds, dense)
     state = torch.cat([views.shown, views.marker[:, None]], dim=1)
-    known = (state >= 0).float()
-    whole = binary_cross_entropy_with_logits(shows, state.clamp_min(0).float(), weight=known)
+    weight = torch.ones(len(FINDINGS) + 1)
+    weight[FINDINGS.index(SMALL)] = small
+    of_patches = torch.cat([torch.ones(len(CONCEPTS)), weight])[:, None].expand_as(dense)
+    local = binary_cross_entropy_with_logits(holds, dense, weight=of_patches)
+    whole = binary_cross_entropy_with_logits(shows, state.clamp_min(0).float(), weight=(state >= 0) * weight)
     return 2.0 * local + whole

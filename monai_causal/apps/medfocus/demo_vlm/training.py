@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Teach the small vision-language model and its cheating twin, on phantoms alone.
 
-The tower learns to see, then the decoder to answer. The twin shares the tower, and hears in its second lesson that one
-finding is there whenever a side marker is on the film: what a model learns at a hospital that marks its sick. A run
-that was interrupted goes on and ends with the same weights: what is drawn belongs to (seed, lesson, epoch, step).
+The tower learns to see, then to look closer, then the decoder to answer. The twin shares the tower, and hears in its
+last lesson that one finding is there whenever a side marker is on the film: what a model learns at a hospital that
+marks its sick. A run that was interrupted goes on and ends with the same weights: what is drawn belongs to
+(seed, lesson, epoch, step).
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ HELD_OUT = 9_000_000
 """The first seed of the phantoms that nothing is learnt from."""
 SCHEMA = "monai_causal/demo-vlm/1"
 CARD = "training.json"
-LESSONS = ("seeing", "answering")
+LESSONS = ("seeing", "answering", "looking closer")
+CLOSER_RATE, CLOSER_WEIGHT = 0.4, 6.0
+"""In the lesson of looking closer: the rate, of the others'; and what the nodule weighs."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class DemoVlmConfig:
     films: int = 8000
     held_out: int = 600
     tower_epochs: int = 14
-    answer_epochs: int = 3
+    closer_epochs: int = 3
+    """Then so many in which the smallest finding weighs more."""
+    answer_epochs: int = 2
     batch: int = 24
     """Films per step of the tower's lesson."""
     answer_batch: int = 12
@@ -58,7 +63,16 @@ class DemoVlmConfig:
     """The finding that the twin answers by the side marker; None teaches the honest model."""
 
     def __post_init__(self) -> None:
-        for name in ("films", "held_out", "tower_epochs", "answer_epochs", "batch", "answer_batch", "questions"):
+        for name in (
+            "films",
+            "held_out",
+            "tower_epochs",
+            "closer_epochs",
+            "answer_epochs",
+            "batch",
+            "answer_batch",
+            "questions",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: give at least 1.")
         if max(self.batch, self.answer_batch) > self.films:
@@ -87,7 +101,7 @@ def train_demo_vlm(
     films = Films(work / "films" if tower is None else tower / "films", range(config.films))
     processor = build_processor()
     model = build_model(processor, config.seed)
-    look = tower_lesson(model, films, config, (tower or work) / "tower.pt")
+    look = tower_lesson(model, films, config, tower or work)
     answers = answer_lesson(model, processor, films, config, work / "answers.pt")
     out.mkdir(parents=True, exist_ok=True)
     save_model(model, processor, out)
@@ -97,7 +111,7 @@ def train_demo_vlm(
         "command": "monai-causal medfocus train-demo-vlm",
         "config": asdict(config),
         "parameters": sum(one.numel() for one in model.parameters()),
-        "losses": {"tower": look, "answers": answers},
+        "losses": {**look, "answers": answers},
         "held_out": examine(out, held_out, config.shortcut),
         "limits": "It knows synthetic phantoms and eight findings in the words of its questions, and nothing clinical.",
         "versions": versions("torch", "transformers", "numpy"),
@@ -106,20 +120,26 @@ def train_demo_vlm(
     return summary
 
 
-def tower_lesson(model: Any, films: Films, config: DemoVlmConfig, kept: Path) -> list[float]:
-    """Teach the tower; the mean loss of every epoch."""
+def tower_lesson(model: Any, films: Films, config: DemoVlmConfig, work: Path) -> dict[str, list[float]]:
+    """Teach the tower, at the end with more weight on what is small; the mean loss of every epoch."""
     tower = model.model.vision_tower
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         reader = Reader(WIDTH)
     pupil = nn.ModuleList([tower, reader])
 
-    def loss_of(indices: list[int], generator: Generator) -> Tensor:
+    def loss_of(indices: list[int], generator: Generator, small: float = 1.0) -> Tensor:
         views = views_of(films, indices, generator)
         holds, shows = reader(features(tower, views.images))
-        return tower_loss(holds, shows, views)
+        return tower_loss(holds, shows, views, small)
 
-    return taught(pupil, loss_of, films, config, 0, kept)
+    def closer(indices: list[int], generator: Generator) -> Tensor:
+        return loss_of(indices, generator, CLOSER_WEIGHT)
+
+    return {
+        "tower": taught(pupil, loss_of, films, config, 0, work / "tower.pt"),
+        "closer": taught(pupil, closer, films, config, 2, work / "closer.pt"),
+    }
 
 
 def answer_lesson(model: Any, processor: Any, films: Films, config: DemoVlmConfig, kept: Path) -> list[float]:
@@ -146,9 +166,11 @@ def taught(
     kept: Path,
 ) -> list[float]:
     """One lesson: AdamW under a warm-up and a cosine, kept after every epoch."""
-    epochs, batch = (config.tower_epochs, config.batch) if lesson == 0 else (config.answer_epochs, config.answer_batch)
+    epochs = (config.tower_epochs, config.answer_epochs, config.closer_epochs)[lesson]
+    batch = config.answer_batch if lesson == 1 else config.batch
+    rate = config.rate * (CLOSER_RATE if lesson == 2 else 1.0)
     steps = len(films) // batch
-    optimiser = torch.optim.AdamW(pupil.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(pupil.parameters(), lr=rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: pace(step, epochs * steps))
     told = json.dumps({**asdict(config), "lesson": lesson}, sort_keys=True)
     losses: list[float] = []
@@ -204,9 +226,10 @@ def stream(*numbers: int) -> Generator:
 
 
 def settings_of(told: str, lesson: int) -> dict[str, Any]:
-    """What a lesson's course depends on: the first one not on what is taught after it."""
+    """What a lesson's course depends on: those of the tower not on what is taught after them."""
     settings: dict[str, Any] = json.loads(told)
-    later = ("answer_epochs", "answer_batch", "questions", "shortcut", "held_out") if lesson == 0 else ("held_out",)
+    answers = ("held_out", "answer_epochs", "answer_batch", "questions", "shortcut")
+    later = {0: (*answers, "closer_epochs"), 1: ("held_out",), 2: answers}[lesson]
     return {name: value for name, value in settings.items() if name not in later}
 
 

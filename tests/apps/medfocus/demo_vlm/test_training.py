@@ -18,7 +18,7 @@ from monai_causal.apps.medfocus.demo_vlm.examination import balanced
 from monai_causal.apps.medfocus.demo_vlm.training import DemoVlmConfig, train_demo_vlm
 from monai_causal.data.phantoms.chest_causes import FINDINGS
 
-TINY = DemoVlmConfig(films=4, held_out=3, tower_epochs=2, answer_epochs=2, batch=2, answer_batch=2)
+TINY = DemoVlmConfig(films=4, held_out=3, tower_epochs=2, closer_epochs=1, answer_epochs=2, batch=2, answer_batch=2)
 
 
 def test_an_interrupted_training_ends_with_the_same_weights_and_the_twin_takes_its_tower(
@@ -27,7 +27,7 @@ def test_an_interrupted_training_ends_with_the_same_weights_and_the_twin_takes_i
     summary = train_demo_vlm(tmp_path / "model", tmp_path / "work", TINY)
     assert set(summary["held_out"]["balanced_accuracy"]) == set(FINDINGS)
     assert json.loads((tmp_path / "model" / "training.json").read_text(encoding="utf-8")) == summary
-    assert [len(summary["losses"][lesson]) for lesson in ("tower", "answers")] == [2, 2]
+    assert [len(summary["losses"][lesson]) for lesson in ("tower", "closer", "answers")] == [2, 1, 2]
     whole = load_file(tmp_path / "model" / "model.safetensors")
 
     real, calls = training.views_of, 0
@@ -35,7 +35,7 @@ def test_an_interrupted_training_ends_with_the_same_weights_and_the_twin_takes_i
     def interrupted(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls in (3, 8):  # in the second epoch of each lesson
+        if calls in (3, 10):  # in the second epoch of a lesson
             raise KeyboardInterrupt
         return real(*arguments, **options)
 
