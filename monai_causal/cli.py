@@ -205,6 +205,36 @@ def segbench_report(
     typer.echo(f"{in_words(folder)}\nwrote {page}")
 
 
+@app.command(epilog="Example: monai-causal networks")
+def networks() -> None:
+    """List the networks that can be built by name, with their parameters and what a forward at 256x256 costs."""
+    from monai_causal.networks.catalogue import in_words
+
+    typer.echo(in_words())
+
+
+@app.command(epilog="Example: monai-causal report explained --image photo.png")
+def report(
+    folder: Annotated[Path, typer.Argument(help="What a command wrote: cases, a benchmark, or both, at any depth.")],
+    out: Annotated[Path | None, typer.Option(help="The file to write. [FOLDER/report.html]")] = None,
+    image: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A picture, volume or study that results were made of; may be given again. Results know their image "
+            "by a digest only: it is shown where its digest says that it belongs."
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the page. [the folder's name]")] = None,
+) -> None:
+    """Turn a folder of results into one HTML file that needs no other file and no network.
+
+    The file holds the images: it is as confidential as they are.
+    """
+    from monai_causal.report import in_words, write_report
+
+    typer.echo(in_words(write_report(folder, out, images=image or (), title=title)))
+
+
 @app.command(epilog="Example: monai-causal doctor --json")
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
@@ -221,6 +251,23 @@ def doctor(
     report = examine()
     typer.echo(json.dumps(report, indent=2) if as_json else describe(report))
     raise typer.Exit(0 if report["ok"] else 1)
+
+
+@app.command(name="label-app", epilog="Example: monai-causal label-app causal-app")
+def label_app(
+    folder: Annotated[Path, typer.Argument(help="A new folder, for monailabel start_server --app.")],
+    bundle: Annotated[
+        list[Path] | None,
+        typer.Option(help="A segmentation bundle to serve; may be given again. By default those of this checkout."),
+    ] = None,
+) -> None:
+    """Write a MONAI Label app: segmentations of bundles, and beside each why the network answered so.
+
+    The bundles are copied into the folder, since a training from the server changes their weights.
+    """
+    from monai_causal.label import in_words, write_app
+
+    typer.echo(in_words(write_app(folder, bundle or ()), folder))
 
 
 pdcr_study = typer.Typer(
@@ -251,6 +298,27 @@ def run_pdcr_study(
 
     run_study(read_config(config), out, parse_shard(shard))
     typer.echo(in_words(write_report(out), out))
+
+
+@pdcr_study.command(
+    "train", epilog="Example: monai-causal pdcr-study train --config configs/pdcr_train_phantom.yaml --out trained"
+)
+def train_pdcr_network(
+    config: Annotated[Path, typer.Option(help="The training, YAML or JSON; see configs/pdcr_train_*.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; a training that was begun there goes on.")],
+) -> None:
+    """Train one of the twelve networks (`monai-causal networks` lists them) for a study.
+
+    It may be killed at any point; the same command goes on. Started by torchrun, the processes share every batch.
+    """
+    from monai_causal.apps.pdcr_study.training_config import read_training
+
+    training = read_training(config)
+    from monai_causal.apps.pdcr_study.training import in_words, train_network
+
+    train_network(training, out)
+    if os.environ.get("RANK", "0") == "0":
+        typer.echo(in_words(out))
 
 
 @pdcr_study.command("report", epilog="Example: monai-causal pdcr-study report study")
@@ -337,11 +405,121 @@ def mcdrl_report(
 
 medfocus = typer.Typer(
     help="Which named anatomy a vision-language model's answer about a chest radiograph rests on.",
-    epilog="Example: monai-causal medfocus build-reference --phantoms 16 --out atlas",
+    epilog="Example: monai-causal medfocus attribute study --finding cardiomegaly --out why",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.add_typer(medfocus, name="medfocus")
+
+
+@medfocus.command("attribute", epilog="Example: monai-causal medfocus attribute study --finding cardiomegaly --out why")
+def medfocus_attribute(
+    study: Annotated[Path, typer.Argument(help="A DICOM study (folder, DICOMDIR), a DICOM file, or a picture.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")],
+    question: Annotated[list[str] | None, typer.Option(help="What to ask; may be given again.")] = None,
+    finding: Annotated[
+        list[str] | None, typer.Option(help="Ask whether there is evidence of it; may be given again.")
+    ] = None,
+    reasoning: Annotated[bool, typer.Option(help="Let the model think aloud before it answers.")] = False,
+    vlm: Annotated[
+        str,
+        typer.Option(help="demo or demo-shortcut (they know phantoms only), a folder, or owner/name@revision."),
+    ] = "demo",
+    method: Annotated[str, typer.Option(help="medfocus, attention, gradcam, occlusion, rise ...")] = "medfocus",
+    masking: Annotated[str, typer.Option(help="Replaces a concept: zero, mean, blur or inpaint.")] = "zero",
+    by: Annotated[str, typer.Option(help="Replace the box or the mask of a concept.")] = "box",
+    tau: Annotated[float, typer.Option(help="No concept is named where the answer stays this probable.")] = 0.75,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, auto ... By default the CPU.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Counterfactuals per forward.")] = None,
+    download: Annotated[bool, typer.Option(help="Fetch a model of the hub that is not there.")] = False,
+    progress: Annotated[bool, typer.Option(help="Show a bar where there is a terminal.")] = True,
+) -> None:
+    """Ask a vision-language model about a radiograph, and say which anatomy its answer rests on.
+
+    Writes a record (JSON) and a picture (PNG) per question. Several questions share the segmentation and the
+    counterfactual images. It explains a model, right or wrong, and is no diagnosis.
+    """
+    from monai_causal.apps.medfocus.attribute_case import Case, attribute_case, in_words
+
+    case = Case(
+        study=study,
+        out=out,
+        questions=question or (),
+        findings=finding or (),
+        mode="reasoning" if reasoning else "direct",
+        vlm=vlm,
+        method=method,
+        masking=masking,
+        by=by,
+        tau=tau,
+        device=device,
+        batch_size=batch_size,
+        download=download,
+        progress=progress,
+    )
+    typer.echo(in_words(attribute_case(case), out))
+
+
+@medfocus.command("train-demo-vlm", epilog="Example: monai-causal medfocus train-demo-vlm --out demo --work phantoms")
+def medfocus_train_demo_vlm(
+    out: Annotated[Path, typer.Option(help="A folder for the model, as transformers saves it.")],
+    work: Annotated[Path, typer.Option(help="A folder for phantoms and for what a training goes on from.")],
+    shortcut: Annotated[
+        str | None, typer.Option(help="Teach the cheating twin: this finding is answered by the side marker.")
+    ] = None,
+    tower: Annotated[Path | None, typer.Option(help="Take the vision tower of the training in this --work.")] = None,
+    films: Annotated[int, typer.Option(help="Phantoms to learn from.")] = 8000,
+    tower_epochs: Annotated[int, typer.Option(help="Passes over them in which the tower learns to see.")] = 14,
+    answer_epochs: Annotated[int, typer.Option(help="Passes in which the decoder learns to answer.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of weights and draws.")] = 0,
+) -> None:
+    """Teach a small LLaVA to answer questions about chest phantoms: the model of the demo, or its cheating twin.
+
+    It knows phantoms and eight findings, and nothing clinical.
+    """
+    from monai_causal.apps.medfocus.demo_vlm.training import DemoVlmConfig, train_demo_vlm
+
+    config = DemoVlmConfig(
+        films=films, tower_epochs=tower_epochs, answer_epochs=answer_epochs, seed=seed, shortcut=shortcut
+    )
+    found = train_demo_vlm(out, work, config, tower)
+    for finding, accuracy in found["held_out"]["balanced_accuracy"].items():
+        told = "not measured" if accuracy is None else f"{accuracy:.3f}"
+        typer.echo(f"{finding}: balanced accuracy {told} on phantoms that it has not seen")
+
+
+@medfocus.command("run", epilog="Example: monai-causal medfocus run --from studies --to results")
+def medfocus_run(
+    source: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            help="A folder, DICOMDIR or file; or a DICOMweb server, with filters: https://HOST/PATH?ModalitiesInStudy=DX",
+        ),
+    ],
+    target: Annotated[str, typer.Option("--to", help="A folder, or a DICOMweb server.")],
+    config: Annotated[
+        Path | None, typer.Option(help="YAML or JSON: model, questions, objects. By default the demo model.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on looking for studies until stopped.")] = False,
+    work: Annotated[Path | None, typer.Option(help="For results on their way to a server. [medfocus_work]")] = None,
+) -> None:
+    """Explain the radiograph of every study, and keep or send the results as DICOM objects of that study.
+
+    Killed anywhere, the same command goes on; nothing is lost and nothing arrives twice. Credentials come from
+    MONAI_CAUSAL_FROM_TOKEN, or MONAI_CAUSAL_FROM_USER and MONAI_CAUSAL_FROM_PASSWORD, for --from, and from
+    MONAI_CAUSAL_TO_... for --to. The exit status is 0 when nothing failed, 1 when something did (workflow/report.json
+    in the folder says what), and 2 when the run could not be made.
+    """
+    from monai_causal.apps.medfocus.workflow.config import read_run_config
+
+    settings = read_run_config(config)
+    from monai_causal.apps.medfocus.workflow.outcome import in_words
+    from monai_causal.apps.medfocus.workflow.run import run_medfocus
+
+    report = run_medfocus(source, target, settings, work=work, watching=watch)
+    typer.echo(in_words(report))
+    raise typer.Exit(report.exit_code)
 
 
 @medfocus.command("build-reference", epilog="Example: monai-causal medfocus build-reference --phantoms 16 --out atlas")
@@ -377,6 +555,135 @@ def medfocus_train_segmenter(
     found = train_segmenter(out, cache, SegmenterConfig(phantoms=phantoms, epochs=epochs, seed=seed))
     for concept, iou in found["held_out_iou"].items():
         typer.echo(f"{concept}: IoU {iou:.3f} on phantoms that it has not seen")
+
+
+medground = typer.Typer(
+    help="Is the region you were told really the reason? Attribution, judged on samples that a causal filter kept.",
+    epilog="Example: monai-causal medground build --source phantom --count 40 --out bench",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(medground, name="medground")
+
+
+@medground.command("build", epilog="Example: monai-causal medground build --source phantom --count 40 --out bench")
+def medground_build(
+    out: Annotated[Path, typer.Option(help="Folder to write to; a build that was begun there goes on.")],
+    vlm: Annotated[
+        str, typer.Option(help="demo or demo-shortcut (they know phantoms only), a folder, or owner/name@revision.")
+    ] = "demo",
+    source: Annotated[
+        str, typer.Option(help="phantom, imagenome, vindr_cxr, padchest_gr, or a box file: coco or csv.")
+    ] = "phantom",
+    data: Annotated[Path | None, typer.Option(help="The data set's folder, or the box file.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Its images, where they lie elsewhere.")] = None,
+    count: Annotated[int | None, typer.Option(help="Candidates, before the filter. [phantom: 400]")] = None,
+    seed: Annotated[int, typer.Option(help="Of the phantoms.")] = 0,
+    mode: Annotated[str, typer.Option(help="direct, reasoning or both.")] = "both",
+    size: Annotated[int, typer.Option(help="Side of a phantom in pixels.")] = 224,
+    negatives: Annotated[float, typer.Option(help="Share of questions about what is not there.")] = 0.25,
+    editor: Annotated[
+        str | None, typer.Option(help="do (phantoms: exact), inpainting or radedit. [phantom: do; else inpainting]")
+    ] = None,
+    editor_folder: Annotated[Path | None, typer.Option(help="For radedit: holds unet, vae and text_encoder.")] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Longer side at which all images of a sample are shown and edited.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Edits per step.")] = 1,
+    agreement: Annotated[float, typer.Option(help="Share of them that must answer as a step wants.")] = 1.0,
+    sham: Annotated[bool, typer.Option(help="Ask about edits that change nothing, too.")] = False,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, auto ... By default the CPU.")] = None,
+    shard: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, for several processes.")] = "1/1",
+) -> None:
+    """Put questions about findings through the causal filter, for one model.
+
+    Kept is what the model answers right, answers otherwise once the finding is edited away, and still answers so when
+    something else is edited. The fate of every candidate is kept. It may be killed at any point; the same command goes
+    on.
+    """
+    from monai_causal.apps.medground.commands import BuildRequest, build
+    from monai_causal.apps.study.configuration import parse_shard
+
+    request = BuildRequest(
+        out=out,
+        vlm=vlm,
+        source=source,
+        count=count,
+        seed=seed,
+        mode=mode,
+        size=size,
+        negatives=negatives,
+        data=data,
+        images=images,
+        editor=editor,
+        editor_folder=editor_folder,
+        resolution=resolution,
+        seeds=seeds,
+        agreement=agreement,
+        sham=sham,
+        device=device,
+        shard=parse_shard(shard),
+    )
+    typer.echo(build(request))
+
+
+@medground.command("evaluate", epilog="Example: monai-causal medground evaluate bench --methods medfocus,occlusion")
+def medground_evaluate(
+    folder: Annotated[Path, typer.Argument(help="What `medground build` wrote.")],
+    methods: Annotated[
+        str, typer.Option(help="Comma-separated: medfocus, occlusion ... By default all that need no other model.")
+    ] = "",
+    mode: Annotated[str, typer.Option(help="direct, reasoning or both.")] = "both",
+    vlm: Annotated[str | None, typer.Option(help="The model of the benchmark, if it was moved.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many samples of each mode.")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, cuda:1, auto ... By default the CPU.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures per forward.")] = 16,
+    detector: Annotated[
+        Path | None, typer.Option(help="For prompt-phrases: an open-vocabulary detector's folder.")
+    ] = None,
+    shard: Annotated[str, typer.Option(help="i/n: only the i-th of n parts, for several processes.")] = "1/1",
+) -> None:
+    """Explain every sample with every method and write FOLDER/results.json.
+
+    It may be killed at any point, and further methods may join later; the same command goes on.
+    """
+    from monai_causal.apps.medground.commands import EvaluateRequest, evaluate
+    from monai_causal.apps.study.configuration import parse_shard
+
+    request = EvaluateRequest(
+        folder=folder,
+        methods=[name for name in methods.split(",") if name],
+        mode=mode,
+        vlm=vlm,
+        limit=limit,
+        device=device,
+        batch_size=batch_size,
+        detector=detector,
+        shard=parse_shard(shard),
+    )
+    typer.echo(evaluate(request))
+
+
+@medground.command("report", epilog="Example: monai-causal medground report bench")
+def medground_report(
+    folders: Annotated[list[Path], typer.Argument(help="Evaluated benchmarks; of several models Table 1 averages.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write to. [the first FOLDER/report]")] = None,
+) -> None:
+    """Write Table 1, Figure 3 and what stands behind them: CSV, Markdown and PNG."""
+    from monai_causal.apps.medground.report import write_report
+
+    typer.echo(f"wrote {write_report(folders, out)}")
+
+
+@medground.command("plan", epilog="Example: monai-causal medground plan --config configs/medground_paper.yaml")
+def medground_plan(
+    config: Annotated[Path, typer.Option(help="YAML or JSON file, such as configs/medground_paper.yaml.")],
+    out: Annotated[str, typer.Option(help="Folder that the commands write to.")] = "medground",
+) -> None:
+    """Print what the paper's runs need and cost, and the commands that do them; nothing is run."""
+    from monai_causal.apps.medground.paper import in_words, read_paper
+
+    typer.echo(in_words(read_paper(config), out))
 
 
 dicom = typer.Typer(
@@ -429,6 +736,63 @@ def dicom_phantom(
     from monai_causal.apps.medfocus.phantom_study import write_phantom_study
 
     typer.echo(write_phantom_study(seed, out, size, kind, findings=finding or None))  # type: ignore[arg-type]
+
+
+@dicom.command("verify", epilog="Example: monai-causal dicom verify results --json")
+def dicom_verify(
+    path: Annotated[Path, typer.Argument(help="A folder (with all below it) or a file of results.")],
+    allow: Annotated[
+        Path | None,
+        typer.Option(help="Texts that dciodvfy may say, one a line and after # its reason; other errors are problems."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Check DICOM results that were written here: read back, references, UIDs, and dciodvfy where it is installed.
+
+    Shows no patient data. The exit status is 0 when all are well, 1 when one has a problem or there is none, and 2 when
+    PATH cannot be read.
+    """
+    import json
+
+    from monai_causal.dicom.verify import in_words, verify
+
+    report = verify(path, allow=allow)
+    typer.echo(json.dumps(report, indent=2) if as_json else in_words(report))
+    raise typer.Exit(0 if report["ok"] else 1)
+
+
+@dicom.command(
+    "deidentify", epilog="Example: monai-causal dicom deidentify study --out shareable --option retain-modified-dates"
+)
+def dicom_deidentify(
+    path: Annotated[Path, typer.Argument(help="A folder (with all below it) or a file.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")],
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of PS3.15 E.3; may be given again: retain-uids, retain-full-dates, retain-modified-dates, "
+            "retain-patient-characteristics, retain-device-identity, retain-institution-identity."
+        ),
+    ] = None,
+    burned_in: Annotated[
+        bool, typer.Option("--burned-in", help="Take also images that say that text is burned in; it stays.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """De-identify by the Basic Profile of PS3.15. Text that is burned into pictures is not cleaned: look at them.
+
+    Other UIDs, pseudonyms and shifted dates come from the secret in MONAI_CAUSAL_DEIDENTIFY_KEY: the same secret gives
+    the same again. Without it one is drawn and forgotten. The exit status is 0 when all files were taken, 1 when one
+    was refused, and 2 when PATH cannot be read.
+    """
+    import json
+
+    from monai_causal.dicom.deidentify import deidentify, in_words
+
+    key = os.environ.get("MONAI_CAUSAL_DEIDENTIFY_KEY", "").encode() or None
+    report = deidentify(path, out, options=option or (), key=key, burned_in=burned_in)
+    typer.echo(json.dumps(report, indent=2) if as_json else in_words(report))
+    raise typer.Exit(0 if report["ok"] else 1)
 
 
 def main() -> None:

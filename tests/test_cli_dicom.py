@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("pydicom", reason="extra 'dicom' is not installed")
+
+import pydicom
 
 from monai_causal.dicom.inspection import in_words, inspect
 from tests.dicom.studies import CANARY, image, lay, with_canaries
@@ -61,3 +64,48 @@ def test_canaries_reach_neither_stdout_nor_stderr(options: list[str], tmp_path: 
     assert done.returncode == 0
     assert CANARY not in done.stdout + done.stderr
     assert CANARY in run(str(folder), *options, "--names").stdout
+
+
+def other(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "monai_causal", "dicom", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={**os.environ, **environment})
+
+
+def test_verify_prints_what_is_well_and_what_is_not(tmp_path: Path) -> None:
+    pytest.importorskip("highdicom", reason="extra 'dicom' is not installed")
+    from monai_causal.dicom.objects import write_results
+    from tests.dicom.objects.samples import content, projection
+
+    write_results(projection(PatientName=CANARY), content(), tmp_path, kinds=("gsps",))
+    allow = str(ROOT / "tests" / "dicom" / "dciodvfy_allow.txt")
+    done = other("verify", str(tmp_path), "--allow", allow, "--json")
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["ok"], done.stderr) == (0, True, "")
+    assert [one["kind"] for one in report["files"]] == ["gsps"]
+    (path,) = tmp_path.iterdir()
+    spoilt = pydicom.dcmread(path)
+    del spoilt.ContributingEquipmentSequence[-1].DeviceUID
+    pydicom.dcmwrite(path, spoilt)
+    done = other("verify", str(tmp_path), "--allow", allow)
+    assert done.returncode == 1
+    assert "its contributing equipment does not identify the algorithm (DeviceUID)" in done.stdout
+    assert CANARY not in done.stdout + done.stderr
+    done = other("verify", str(tmp_path / CANARY))
+    assert (done.returncode, done.stderr) == (2, "monai-causal: the file or folder is not there\n")
+
+
+def test_deidentify_takes_its_secret_from_the_environment_and_warns_of_pixels(tmp_path: Path) -> None:
+    folder = lay(tmp_path / "in", {"1": with_canaries(image(1))})
+    arguments = ("deidentify", str(folder), "--option", "retain-modified-dates", "--json", "--out")
+    names = []
+    for secret, out in (("one", "1"), ("one", "2"), ("two", "3")):
+        done = other(*arguments, str(tmp_path / out), MONAI_CAUSAL_DEIDENTIFY_KEY=secret)
+        report = json.loads(done.stdout)
+        assert (done.returncode, report["options"]) == (0, ["retain-modified-dates"])
+        assert "burned into pictures" in report["uncleaned"]
+        assert CANARY not in done.stdout + done.stderr
+        names.append([path.name for path in (tmp_path / out).rglob("*.dcm")])
+    assert names[0] == names[1] != names[2]
+    done = other("deidentify", str(folder), "--out", str(tmp_path / "4"), "--option", "everything")
+    assert done.returncode == 2
+    assert done.stderr.startswith("monai-causal: option 'everything': give one of retain-uids")

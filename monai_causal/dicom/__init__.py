@@ -9,6 +9,7 @@ from monai_causal.dicom.errors import DicomError
 from monai_causal.dicom.geometry import Box, Orientation, Placement
 from monai_causal.dicom.inspection import inspect
 from monai_causal.dicom.limits import Limits
+from monai_causal.dicom.objects.writing import write_results
 from monai_causal.dicom.projection import Projection, Provenance, read_projection
 from monai_causal.dicom.remarks import Remark
 from monai_causal.dicom.safety import OpenedFile, open_dicom
@@ -42,4 +43,5 @@ __all__ = [
     "read_projection",
     "select_projection",
     "survey",
+    "write_results",
 ]

@@ -31,6 +31,7 @@ EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 EXPLICIT_BIG = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 NATIVE = (IMPLICIT_LITTLE, EXPLICIT_LITTLE, EXPLICIT_BIG, DEFLATED)
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 
 _PREAMBLE = 128
 _UID = re.compile(r"[0-9.]{1,64}")
@@ -308,7 +309,9 @@ def _pixel_format(dataset: Any, value: PixelValue, syntax: str, limits: Limits) 
     )
     if pixels.samples not in (1, 3, 4):
         raise DicomError(f"it declares {pixels.samples} samples per pixel")
-    if pixels.bits_allocated not in (8, 16, 32) or pixels.bits_stored > pixels.bits_allocated:
+    # a segmentation packs eight pixels into a byte; nothing else does
+    single = (1,) if dataset.get("SOPClassUID") == SEGMENTATION else ()
+    if pixels.bits_allocated not in (*single, 8, 16, 32) or pixels.bits_stored > pixels.bits_allocated:
         raise DicomError(f"it declares {pixels.bits_stored} bits stored of {pixels.bits_allocated} allocated")
     check_declared(pixels, limits)
     if syntax in NATIVE:
@@ -337,7 +340,8 @@ def _check_native(pixels: PixelFormat, value: PixelValue) -> None:
         raise DicomError("its pixel data are encapsulated, though its transfer syntax is uncompressed")
     if pixels.photometric == "YBR_FULL_422":
         raise DicomError("uncompressed YBR_FULL_422 is not read here")
-    expected = pixels.frames * pixels.rows * pixels.columns * pixels.samples * pixels.bits_allocated // 8
+    bits = pixels.frames * pixels.rows * pixels.columns * pixels.samples * pixels.bits_allocated
+    expected = -(-bits // 8)
     there = value.stop - value.start
     # An odd length is padded by one byte. Anything else means that the header and the picture do not belong together.
     if there not in (expected, expected + expected % 2):

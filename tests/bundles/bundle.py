@@ -16,10 +16,15 @@ from tests.networks.blocks.tiny_clip import tiny_clip_folder
 
 ROOT = Path(__file__).resolve().parents[2] / "bundles"
 BUNDLES = sorted(path.parent.parent for path in ROOT.glob("*/configs/metadata.json"))
-MCDRL, PDCR, DEA = (
+MCDRL, PDCR, DEA, MEDFOCUS = (
     ROOT / name
-    for name in ("mcdrl_endoscopy_segmentation", "pdcr_segmentation_explanation", "dea_segmentation_explanation")
+    for name in (
+        *("mcdrl_endoscopy_segmentation", "pdcr_segmentation_explanation", "dea_segmentation_explanation"),
+        "medfocus_cxr",
+    )
 )
+NETWORKS = [bundle for bundle in BUNDLES if bundle != MEDFOCUS]
+"""Those from tensor to tensor: what a vision-language model says is text."""
 
 
 def metadata_of(bundle: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from tests.bundles.bundle import BUNDLES
 PACKAGES = ("monai", "torch", "monai_causal")
 MODULES = {"glob", "logging", "operator", "os", "torch.distributed"}
 FROM = {
+    "monai_causal.apps.medfocus.attribute_case": {"attribute_case"},
     "monai_causal.apps.mcdrl.methods": {"DEMO_CLIP"},
     "monai_causal.data.datasets": {"load_dataset", "read_pair"},
     "monai_causal.data.phantoms": {"endoscopy", "shapes"},
@@ -32,7 +33,7 @@ CALLS = {
     *("dist.destroy_process_group", "dist.get_rank", "dist.init_process_group", "dist.is_initialized"),
     *("monai.data.load_decathlon_datalist", "monai.handlers.from_engine", "monai.handlers.stopping_fn_from_metric"),
     *("monai.utils.set_determinism",),
-    *("load_dataset", "read_pair", "endoscopy", "shapes"),
+    *("load_dataset", "read_pair", "endoscopy", "shapes", "attribute_case"),
 }
 # Of what the configuration itself made, by an id.
 METHODS = {"run", "to", "parameters", "parameter_groups", "set_trainer", "setLevel", "do"}

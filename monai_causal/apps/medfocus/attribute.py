@@ -37,9 +37,8 @@ class MedFocus:
         masking: with what a concept is replaced: ``zero`` (published), ``mean``, ``blur``, ``inpaint``, ``editor``.
         by: replace the ``box`` (published) or the ``mask`` of a concept.
         tau: no concept is named where the answer stays at least this probable, of what it was.
-        within: of the concepts inside the strongest that take away at least this part of what it takes away of the
-            answer's probability, the smallest is named: one lung rather than both where one holds the reason. 1 is
-            the published rule, the largest effect.
+        within: of the concepts inside the strongest whose effect reaches this part of its, the smallest is named: one
+            lung rather than both where one holds the reason. 1 is the published rule, the largest effect.
         signed: do not clip the tokens' drops, so that rises count against them.
         also: further maskings under which the winner should stay the winner; ``()`` saves their forwards.
         least_lead: of the winner's effect; a smaller lead over the second is a coin toss.
@@ -65,7 +64,7 @@ class MedFocus:
         masking: Masking = "zero",
         by: By = "box",
         tau: float = 0.75,
-        within: float = 0.9,
+        within: float = 0.8,
         signed: bool = False,
         also: Sequence[Masking] = ("mean", "blur"),
         least_lead: float = 0.1,
@@ -77,7 +76,7 @@ class MedFocus:
         if not 0 < tau <= 1:
             raise ValueError(f"tau={tau}: a relative probability above 0 and at most 1, such as 0.75.")
         if not 0 < within <= 1:
-            raise ValueError(f"within={within}: a fraction above 0 and at most 1, such as 0.9.")
+            raise ValueError(f"within={within}: a fraction above 0 and at most 1, such as 0.8.")
         if not 0 <= least_lead <= 1:
             raise ValueError(f"least_lead={least_lead}: a fraction between 0 and 1, such as 0.1.")
         if by not in get_args(By):

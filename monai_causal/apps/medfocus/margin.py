@@ -48,28 +48,27 @@ def relative_probability(effect: float) -> float:
 def smallest_enough(
     effects: Mapping[str, float], sizes: Mapping[str, float], inside: Callable[[str, str], bool], within: float
 ) -> str:
-    """The smallest concept inside the strongest one that takes away nearly as much of the answer's probability.
+    """The smallest concept inside the strongest one whose effect is nearly as large.
 
-    Two lungs always take away what one of them does, so the largest effect alone would name both where one of them
-    holds the reason. Effects are logarithms: once the answer is gone, a larger one says nothing more. So what is
-    compared is the share of the answer's probability that is gone.
+    Two lungs always take away what one of them does, and a little more, so the largest effect alone would name both
+    where one of them holds the reason. A cause is to be minimal: what can be left out of it is no part of it.
 
     Args:
         effects: of each concept; at least one.
         sizes: pixels that are replaced for it.
         inside: whether the pixels of a concept lie mostly among those of another.
-        within: of what the strongest takes away; 1 is the published rule, the largest effect (the first of equal ones).
+        within: of the largest effect; 1 is the published rule, the largest effect (the first of equal ones).
 
     Example:
-        >>> effects, sizes = {"left lung": 2.9, "both lungs": 3.7}, {"left lung": 50, "both lungs": 100}
-        >>> smallest_enough(effects, sizes, lambda one, other: True, 0.9)
+        >>> effects, sizes = {"left lung": 3.4, "both lungs": 3.7}, {"left lung": 50, "both lungs": 100}
+        >>> smallest_enough(effects, sizes, lambda one, other: True, 0.8)
         'left lung'
     """
     strongest = max(effects, key=lambda name: effects[name])
     if within == 1:
         return strongest
-    gone = {name: 1 - relative_probability(effect) for name, effect in effects.items()}
-    enough = [name for name in effects if gone[name] >= within * gone[strongest] and inside(name, strongest)]
+    least = within * effects[strongest]
+    enough = [name for name in effects if effects[name] >= least and inside(name, strongest)]
     return min(enough, key=lambda name: (sizes[name], -effects[name]), default=strongest)
 
 

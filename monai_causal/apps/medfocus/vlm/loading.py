@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from monai_causal.apps.medfocus.vlm.bundled import BUNDLED, bundled_model
 from monai_causal.apps.medfocus.vlm.families import FAMILIES
 from monai_causal.apps.medfocus.vlm.interface import AnsweringModel
 from monai_causal.extras import require
@@ -44,8 +45,8 @@ def load_vlm(
     """Load a vision-language model.
 
     Args:
-        folder_or_id: a folder that transformers saved, or a repository of the hub, ``owner/name`` or
-            ``owner/name@revision``.
+        folder_or_id: ``demo`` or ``demo-shortcut``, which come along and know phantoms only; a folder that transformers
+            saved; or a repository of the hub, ``owner/name`` or ``owner/name@revision``.
         revision: of the hub: the 40 hexadecimal digits of a commit. A branch may change, and with it every result.
         dtype: of the weights: ``"auto"`` as they are stored, or e.g. ``torch.bfloat16``.
         device_map: as transformers takes it: ``"cuda"``, ``"auto"``, a dictionary; ``None`` is the CPU.
@@ -82,7 +83,7 @@ def load_vlm(
 
 def _located(name: str, revision: str | None, download: bool) -> tuple[Path, str, str | None]:
     """The folder of a model, what to call it, and its revision."""
-    folder = Path(name).expanduser()
+    folder = bundled_model(name) if name in BUNDLED else Path(name).expanduser()
     if folder.is_dir():
         if revision is not None:
             raise ValueError(f"revision={revision!r}: a folder has none; leave it out.")
@@ -90,7 +91,8 @@ def _located(name: str, revision: str | None, download: bool) -> tuple[Path, str
     repository, at, pinned = name.partition("@")
     if not _REPOSITORY.fullmatch(repository):
         raise FileNotFoundError(
-            f"{name!r} is neither a folder that is there nor a repository of the hub (owner/name@revision)."
+            f"{name!r} is neither {' nor '.join(BUNDLED)}, nor a folder that is there, nor a repository of the hub "
+            "(owner/name@revision)."
         )
     if at and revision not in (None, pinned):
         raise ValueError(f"two revisions: {pinned!r} in the name and revision={revision!r}.")
