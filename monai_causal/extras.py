@@ -29,7 +29,7 @@ OPTIONAL: dict[str, OptionalLibrary] = {
     "dicomweb_client": OptionalLibrary("dicomweb-client", ("dicomweb",)),
     "ot": OptionalLibrary("pot", ("cxr",)),
     "segment_anything": OptionalLibrary("segment-anything", ("cxr",)),
-    "transformers": OptionalLibrary("transformers", ("cxr",)),
+    "transformers": OptionalLibrary("transformers", ("cxr", "networks")),
     "skimage": OptionalLibrary("scikit-image", ("superpixels", "cxr")),
     "open_clip": OptionalLibrary("open_clip_torch", ("clip",)),
     "peft": OptionalLibrary("peft", ("clip",)),

@@ -80,6 +80,7 @@ def train(
     folder: Path,
     device: str | torch.device = "cpu",
     curves: Path | None = None,
+    attach: Callable[[Engine, torch.optim.Optimizer], None] | None = None,
 ) -> Trained:
     """Train; the network is left in evaluation mode with the weights that were chosen.
 
@@ -94,6 +95,7 @@ def train(
         folder: for what is needed to go on after an interruption.
         device: where to.
         curves: folder for TensorBoard, if the settings ask for it; None: inside ``folder``.
+        attach: gets the trainer and its optimiser before they start, for handlers of one's own.
     """
     config, device = config.resolved(), torch.device(device)
     rank, processes = _place()
@@ -128,6 +130,8 @@ def train(
     if isinstance(network, MCDRL):
         SwitchIntervention(network, config.switch_epoch).attach(trainer)
     StepSchedule(schedule, len(loader), config.accumulate).attach(trainer)
+    if attach is not None:
+        attach(trainer, optimiser)
     if validation is not None:
         evaluator = _evaluator(network, validation, config, device)
         progress.attach(evaluator)

@@ -68,12 +68,11 @@ class PartsConfig:
     explain: int
     donors: int
     train: int = 0
-    """Kept apart for whoever trained the checkpoints."""
+    """What `pdcr-study train` takes, or kept apart for whoever trained the checkpoints."""
 
     def __post_init__(self) -> None:
-        need(self.explain >= 1, "explain", self.explain, "explain at least one image")
-        need(self.donors >= 1, "donors", self.donors, "cut donors from at least one image")
-        need(self.train >= 0, "train", self.train, "give 0 or more")
+        for name in ("explain", "donors", "train"):
+            need(getattr(self, name) >= 0, name, getattr(self, name), "give 0 or more")
 
 
 @dataclass(frozen=True)
@@ -303,6 +302,9 @@ class StudyConfig:
     batch_size: int | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
+        parts = self.data.parts
+        need(parts.explain >= 1, "data.parts.explain", parts.explain, "explain at least one image")
+        need(parts.donors >= 1, "data.parts.donors", parts.donors, "cut donors from at least one image")
         need(bool(self.networks), "networks", (), "name at least one network")
         for key, names in (
             ("networks", [one.name for one in self.networks]),

@@ -18,7 +18,7 @@ from monai_causal.data.readers import read_image
 from monai_causal.intervene.regions import Box, plain
 from monai_causal.visualize.rois import boundary_roi, component_roi, tile_rois
 
-__all__ = ["Images", "Subject", "find_rois", "read_images"]
+__all__ = ["Images", "Subject", "find_rois", "parts_of", "read_images"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Images:
 
 def read_images(study: StudyConfig) -> Images:
     """Read what is explained and what donors are cut from; no patient is in both."""
-    explained, giving = _parts(study.data)
+    explained, giving, _ = parts_of(study.data)
     size, window = study.data.image_size, study.data.window
     units: dict[str, int] = {}
     subjects = []
@@ -101,7 +101,8 @@ def find_rois(subject: Subject, rule: RoIConfig, patch_size: int | Sequence[int]
     return [(f"{rule.name}-{tile.id}", tile.box) for tile in tiles][: rule.limit]
 
 
-def _parts(data: DataConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def parts_of(data: DataConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[dict[str, Any]]]:
+    """What is explained, what gives donors and what networks are trained on; no patient is in two of them."""
     wanted = (data.parts.explain, data.parts.donors, data.parts.train)
     options = dict(data.options)
     if data.name == "phantom":
@@ -113,9 +114,9 @@ def _parts(data: DataConfig) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
             f"data.parts ask for {sum(wanted)} images ({wanted[0]} to explain, {wanted[1]} for donors, {wanted[2]} for "
             f"training), but data.name={data.name!r} has {len(items)} here: ask for fewer."
         )
-    shares = [count / len(items) for count in (*wanted, left) if count]
-    explained, giving, *_ = split_by_group(items, shares)
-    return explained[: wanted[0]], giving[: wanted[1]]
+    dealt = iter(split_by_group(items, [count / len(items) for count in (*wanted, left) if count]))
+    explained, giving, training = (next(dealt)[:count] if count else [] for count in wanted)
+    return explained, giving, training
 
 
 def _subject(name: str, unit: int, image: Tensor, label: Tensor, classes: int) -> Subject:

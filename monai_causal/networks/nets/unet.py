@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from monai_causal.networks.blocks.image_size import check_image_size
+
 __all__ = ["UNet"]
 
 _CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -69,10 +71,7 @@ class UNet(nn.Module):
         self.head = _CONVOLUTION[spatial_dims](widths[0], out_channels, kernel_size=1)
 
     def forward(self, image: Tensor) -> Tensor:
-        if any(length % self.stride for length in image.shape[2:]):
-            raise ValueError(
-                f"an image of {tuple(image.shape[2:])} does not fit: each axis must be a multiple of {self.stride}."
-            )
+        check_image_size(image, self.stride)
         skips = [self.stem(image)]
         for stage in self.down:
             skips.append(stage(skips[-1]))

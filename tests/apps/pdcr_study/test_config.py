@@ -96,7 +96,7 @@ def test_the_record_can_be_read_again_and_holds_no_path() -> None:
     assert as_config(record).networks[0].checkpoint == "given"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("pdcr_*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("pdcr_[!t]*.yaml")), ids=lambda path: path.name)
 def test_the_configurations_that_come_with_the_package_are_read(path: Path) -> None:
     study = read_config(path)
     assert as_config(study.record()).methods == study.methods
