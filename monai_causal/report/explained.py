@@ -87,7 +87,13 @@ def _view(folder: Path, summary: Mapping[str, Any], originals: Originals, room: 
     limit = extent(heat, signed)
     _, edges = read_volume(folder / "map.nii.gz")
     planes = planes_of(
-        image, heat, signed=signed, limit=limit, room=room * 3 // 5, smooth=not whole, edges=edges[: len(shape)]
+        image,
+        heat,
+        signed=signed,
+        limit=limit,
+        room=room * 3 // 5,
+        smooth=not whole,
+        edges=edges[: len(shape)].tolist(),
     )
     same_grid = list(shape) == list(summary["image"].get("shape_for_the_network", ()))
     pdcr = folder / "pdcr"

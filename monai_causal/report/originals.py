@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -91,9 +92,9 @@ def read_volume(path: Path) -> tuple[Array, Array]:
         ValueError: it cannot be read.
     """
     try:
-        file = nib.load(path)  # type: ignore[attr-defined]
+        file: Any = nib.load(path)
         values = np.asarray(file.dataobj, dtype=np.float64)
-        edges = np.sqrt((np.asarray(file.affine)[:3, :3] ** 2).sum(0))  # type: ignore[attr-defined]
+        edges = np.sqrt((np.asarray(file.affine)[:3, :3] ** 2).sum(0))
     except Exception as error:  # nibabel raises whatever the file's bytes lead it to
         raise ValueError("it cannot be read as NIfTI.") from error
     return values, np.where(edges > 0, edges, 1.0)

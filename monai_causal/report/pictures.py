@@ -7,6 +7,7 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -124,9 +125,9 @@ def _fitted(picture: Image.Image, room: int) -> str:
     return _uri(data, "webp")
 
 
-def _webp(picture: Image.Image, **options: object) -> bytes:
+def _webp(picture: Image.Image, **options: Any) -> bytes:
     file = io.BytesIO()
-    picture.save(file, format="WEBP", method=4, **options)  # type: ignore[arg-type]
+    picture.save(file, format="WEBP", method=4, **options)
     return file.getvalue()
 
 

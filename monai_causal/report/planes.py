@@ -50,8 +50,8 @@ def planes_of(
     lengths = [float(edge) for edge in ((1.0,) * len(shape) if edges is None else edges)]
     grey = None if image is None else _bytes(image)
     if len(shape) == 2:
-        slices = (Slice(0, *_slice(grey, heat, signed, limit, room, smooth)),)
-        return (Plane("", (0, 1), None, *shape, *_size(shape, lengths), slices, 0, not smooth),)
+        only = (Slice(0, *_slice(grey, heat, signed, limit, room, smooth)),)
+        return (Plane("", (0, 1), None, *shape, *_size(shape, lengths), only, 0, not smooth),)
     count = int(np.clip(room // (3 * _SLICE_BYTES), _LEAST_SLICES, _MOST_SLICES))
     found = []
     for through in range(3):

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from monai_causal.apps.medfocus.attribute import MedFocus
 from monai_causal.apps.medfocus.baselines.registry import METHODS, build_method
 from monai_causal.apps.medfocus.picture import save_overlay
 from monai_causal.apps.medfocus.result import Attribution, MedFocusResult
+from monai_causal.apps.medfocus.segmenter import as_image
 from monai_causal.apps.medfocus.vlm.loading import load_vlm
 from monai_causal.apps.medfocus.vlm.prompts import Mode, finding_question
 from monai_causal.data.phantoms.chest_causes import FINDING_PHRASES
 from monai_causal.data.readers import PICTURES, read_image
 from monai_causal.extras import require
+from monai_causal.files import draft_of
 
 __all__ = ["Case", "attribute_case", "in_words", "read_radiograph"]
 
@@ -70,7 +75,7 @@ class Case:
 
 
 def attribute_case(case: Case) -> list[Attribution]:
-    """Answer and attribute; write ``NUMBER.json`` and ``NUMBER.png`` per question into the folder."""
+    """Answer and attribute; write ``NUMBER.json`` and ``NUMBER.png`` per question, and ``image.png``."""
     questions = case.asked()
     if case.method not in METHODS:
         raise ValueError(f"method={case.method!r}: one of {', '.join(METHODS)}.")
@@ -93,6 +98,7 @@ def attribute_case(case: Case) -> list[Attribution]:
         method = build_method(case.method, vlm, batch_size=case.batch_size)
         results += [method.attribute(image, question, case.mode) for question in questions]
     out.mkdir(parents=True, exist_ok=True)
+    _save_image(out / "image.png", image)
     for number, result in enumerate(results, 1):
         result.save(out / f"{number}.json")
         save_overlay(out / f"{number}.png", image, result)
@@ -109,6 +115,13 @@ def read_radiograph(path: Path) -> Any:
     if not path.exists():
         raise FileNotFoundError(f"{path.name!r}: there is no such file or folder.")
     return select_projection(path).read()
+
+
+def _save_image(path: Path, image: Any) -> None:
+    """The radiograph as it was asked about, for pages that show the results."""
+    grey, _, _ = as_image(image)
+    with draft_of(path) as draft:
+        Image.fromarray(np.rint(255 * grey).astype(np.uint8)).save(draft)
 
 
 def in_words(results: Sequence[Attribution], out: Path) -> str:

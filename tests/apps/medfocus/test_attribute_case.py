@@ -37,7 +37,13 @@ def test_a_study_is_answered_and_attributed_with_a_record_and_a_picture_per_ques
     assert first.reading == "yes"
     assert first.concept in ("left lung", "left costophrenic angle", "costophrenic angles", "both lungs")
     assert first.provenance["image"]["projection"]
-    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == ["1.json", "1.png", "2.json", "2.png"]
+    assert sorted(path.name for path in (tmp_path / "why").iterdir()) == [
+        "1.json",
+        "1.png",
+        "2.json",
+        "2.png",
+        "image.png",
+    ]
     kept = read_result(tmp_path / "why" / "1.json")
     assert kept.as_dict() == first.as_dict()
     with Image.open(tmp_path / "why" / "1.png") as picture:
