@@ -185,7 +185,7 @@ def main() -> int:
             content += ["", "## Which is ahead, case by case", "", table(paired)]
         draft.write_text("\n".join(content) + "\n", encoding="utf-8")
     if options.pictures and options.part == "real":
-        _ten_worst(options.pictures, cases, values, pools["other radiographs"])
+        _ten_worst(options.pictures, cases, values, pools["none"])
     return 0
 
 
@@ -274,11 +274,10 @@ def _interval(values: list[float], patients: list[str]) -> tuple[float, float]:
 def _ten_worst(folder: Path, cases: list[Case], values: list[dict[str, Any]], pool_of: Any) -> None:
     """Truth in green, what was found in red, worst first, for the pictures of a report."""
     folder.mkdir(parents=True, exist_ok=True)
-    method = "ours, placed and transported"
-    mine = [v for v in values if (v["references"], v["method"]) == ("other radiographs", method)]
+    mine = [v for v in values if v["method"] == "network"]
     worst = sorted(cases, key=lambda case: sum(v["mask_iou"] for v in mine if v["case"] == case.name))[:10]
     for rank, case in enumerate(worst):
-        found = METHODS[method](pool_of(case), case, np.random.default_rng(0))
+        found = NETWORKS["network"](pool_of(case), case, np.random.default_rng(0))
         pixels = np.repeat(case.image.clip(0, 255).astype(np.uint8)[..., None], 3, -1)
         for mask, truth in zip(found, case.masks.values(), strict=True):
             for channel, area in ((1, truth), (0, mask)):

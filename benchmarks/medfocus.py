@@ -72,6 +72,7 @@ def twin(count: int) -> Section:
         grid, medfocus = build_method("grid", vlm), MedFocus(vlm, segmenter, also=())
         on_marker: list[bool] = []
         named: list[bool] = []
+        lungs: list[bool] = []
         kept: list[bool] = []
         whole: list[bool] = []
         for phantom, question in asked_of(vlm, count, CHEATS, marker=True):
@@ -81,7 +82,8 @@ def twin(count: int) -> Section:
             result = medfocus.attribute(phantom.image, question)
             anatomy = phantom.causes.concepts_of(CHEATS)
             names = {result.concept, *(() if result.concept is None else concept_members(result, result.concept))}
-            named.append(bool(names & {*anatomy, "both lungs", "left lung", "right lung"}))
+            named.append(bool(names & {*anatomy}))
+            lungs.append(bool(names & {"left lung", "right lung"}))
             whole.append(result.whole_image)
             bare = phantom.do(**{CHEATS: 0.0})
             kept.append(ask(vlm, picture_of(bare.image), [question])[0].reading == "yes")
@@ -91,20 +93,22 @@ def twin(count: int) -> Section:
                 "questions": len(named),
                 "yes although the finding is removed": share(kept),
                 "grid: top cell on the marker": share(on_marker),
-                "MedFocus names a lung": share(named),
+                "MedFocus names the lung of the finding": share(named),
+                "either lung": share(lungs),
                 "MedFocus names nothing": share(whole),
             }
         )
         findings.append(
-            f"{name}: top cell on the marker {share(on_marker)}; a lung named {share(named)}; nothing {share(whole)}"
+            f"{name}: top cell on the marker {share(on_marker)}; the finding's lung named {share(named)}; "
+            f"nothing {share(whole)}"
         )
     return Section(
         "twin",
         "The model that cheats",
         f"Films with a side marker about which the model says that there is {FINDING_PHRASES[CHEATS]}; half of them "
         f"have it. {count} per model. Grid: 14 x 14 cells, the cell of the largest effect. Pass: twin, top cell on "
-        "the marker in at least 0.80, finding's anatomy (either lung) named in under 0.20; honest, top cell off the "
-        "marker in at least 0.95.",
+        "the marker in at least 0.80, finding's anatomy (its lung, or both) named in under 0.20; honest, top cell off "
+        "the marker in at least 0.95.",
         rows,
         findings,
     )
@@ -262,7 +266,7 @@ def main() -> None:
         else:
             made.append(
                 {"twin": twin, "checks": checks, "cost": cost}[part](
-                    few if part == "twin" else (2 if options.quick else 10)
+                    few if part == "twin" else (2 if options.quick else 5)
                 )
             )
     command = f"python benchmarks/medfocus.py --out docs/results --parts {options.parts} --count {options.count}"
