@@ -4,7 +4,7 @@
 References are ranked by :func:`~monai_causal.apps.medfocus.reference_pose.best_poses`, which also says at which size
 and place each fits best; each is placed so, transported, and votes with a weight that falls with its distance from the
 best. On real radiographs the choice and the pose do most, many votes do some, and the transport does the rest
-(docs/results/concepts-transport-real.md).
+(docs/results/concepts-real.md).
 """
 
 from __future__ import annotations
