@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from monai.networks.layers.drop_path import DropPath
 from torch import Tensor, nn
 
 from monai_causal.networks.blocks.selective_scan import SelectiveScan
@@ -69,6 +68,8 @@ class VisualStateSpaceBlock(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.scan = Scan2D(width, states)
+        from monai.networks.layers.drop_path import DropPath  # MONAI loads transformers
+
         self.drop_path = DropPath(drop_path)
 
     def forward(self, image: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from monai.networks.nets.resnet import ResNetBlock
 from torch import Tensor, nn
 
 from monai_causal.networks.blocks.image_size import check_image_size
@@ -146,5 +145,7 @@ def _stage(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
         shortcut = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False), nn.BatchNorm2d(out_channels)
         )
+    from monai.networks.nets.resnet import ResNetBlock  # MONAI loads transformers
+
     first = ResNetBlock(in_channels, out_channels, spatial_dims=2, stride=stride, downsample=shortcut)
     return nn.Sequential(first, *(ResNetBlock(out_channels, out_channels, spatial_dims=2) for _ in range(blocks - 1)))

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.networks.blocks.patchembedding import PatchEmbed
-from monai.networks.nets.swin_unetr import BasicLayer, PatchMergingV2
 from torch import Tensor, nn
 
 from monai_causal.networks.blocks.image_size import check_image_size
@@ -53,6 +51,9 @@ class SwinUNet(nn.Module):
         window: int = 8,
         drop_path: float = 0.1,
     ) -> None:
+        from monai.networks.blocks.patchembedding import PatchEmbed  # MONAI loads transformers
+        from monai.networks.nets.swin_unetr import BasicLayer, PatchMergingV2
+
         super().__init__()
         if len(depths) != len(heads) or not depths:
             raise ValueError(f"depths={tuple(depths)}, heads={tuple(heads)}: give each level both.")

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from monai.networks.blocks.patchembedding import PatchEmbed
-from monai.networks.nets.swin_unetr import PatchMergingV2
 from torch import Tensor, nn
 
 from monai_causal.networks.blocks.image_size import check_image_size
@@ -36,6 +34,9 @@ class VisualStateSpaceEncoder(nn.Module):
         self, in_channels: int, width: int, depths: Sequence[int], states: int = 16, drop_path: float = 0.0
     ) -> None:
         super().__init__()
+        from monai.networks.blocks.patchembedding import PatchEmbed  # MONAI loads transformers
+        from monai.networks.nets.swin_unetr import PatchMergingV2
+
         self.embed = PatchEmbed(4, in_channels, width, norm_layer=nn.LayerNorm, spatial_dims=2)
         self.levels = nn.ModuleList(
             _blocks(width * 2**level, rates, states) for level, rates in enumerate(rising_rates(drop_path, depths))

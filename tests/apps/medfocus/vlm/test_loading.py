@@ -116,7 +116,7 @@ def test_a_revision_has_to_be_pinned(revision: str | None) -> None:
 
 
 def test_bad_names(llava: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="'no such folder' is neither a folder"):
+    with pytest.raises(FileNotFoundError, match="'no such folder' is neither demo nor demo-shortcut, nor a folder"):
         load_vlm("no such folder")
     with pytest.raises(ValueError, match="a folder has none"):
         load_vlm(llava, revision=COMMIT)
