@@ -24,6 +24,7 @@ from typing import Any
 
 from monai_causal.dicom.errors import DicomError, guarded
 from monai_causal.dicom.limits import Limits
+from monai_causal.dicom.safe_private import Declared, declared_blocks, safe_tags
 from monai_causal.dicom.safety import open_dicom
 from monai_causal.dicom.tags import codes
 from monai_causal.extras import require
@@ -41,6 +42,7 @@ OPTIONS = {
     "retain-patient-characteristics": ("113108", "Retain Patient Characteristics Option"),
     "retain-device-identity": ("113109", "Retain Device Identity Option"),
     "retain-institution-identity": ("113112", "Retain Institution Identity Option"),
+    "retain-safe-private": ("113111", "Retain Safe Private Option"),
 }
 """Options of PS3.15 E.3 by name, with their codes (CID 7050)."""
 _BASIC = ("113100", "Basic Application Confidentiality Profile")
@@ -75,6 +77,7 @@ _DUMMIES: dict[str, Any] = {
     **{"DA": "19000101", "TM": "000000", "DT": "19000101000000", "AS": "000Y", "DS": "0", "IS": "0", "UR": "urn:none"},
     **{"US": 0, "SS": 0, "UL": 0, "SL": 0, "FL": 0.0, "FD": 0.0, "UN": b"", "OB": b"", "OW": b""},
 }
+_CHARACTERIZED = "PrivateDataElementCharacteristicsSequence"
 _MOST_DAYS = 3650
 _SHORT = 16
 
@@ -166,7 +169,7 @@ def deidentify_dataset(dataset: Any, *, options: Sequence[str] = (), key: bytes)
             raise DicomError(f"it is {reason}")
     patient = str(dataset.get("PatientID") or dataset.get("PatientName") or "")
     days = 1 + int.from_bytes(_mac(key, "days", patient)[:8], "big") % _MOST_DAYS
-    _clean(dataset, frozenset(options), key, datetime.timedelta(days=days))
+    _clean(dataset, frozenset(options), key, datetime.timedelta(days=days), declared_blocks(dataset))
     pseudonym = f"ANON-{_mac(key, 'patient', patient).hex()[:_SHORT]}"
     dataset.PatientID = dataset.PatientName = pseudonym
     dataset.PatientIdentityRemoved = "YES"
@@ -237,10 +240,10 @@ def _actions() -> dict[int, str]:
     return {int(tag, 16): action for action, tags in content["actions"].items() for tag in tags}
 
 
-def _action(element: Any, options: frozenset[str]) -> str:
-    """X, Z, D, U, K (keep), or C (dates: shift), for one element."""
+def _action(element: Any, options: frozenset[str], safe: frozenset[int]) -> str:
+    """X, Z, D, U, K (keep), or C (dates: shift), for one element; ``safe``: private ones that are kept."""
     tag, keyword, vr = element.tag, element.keyword, element.VR
-    if tag.is_private or 0x5000 <= tag.group <= 0x50FF or 0x6000 <= tag.group <= 0x60FF:
+    if (tag.is_private and int(tag) not in safe) or 0x5000 <= tag.group <= 0x50FF or 0x6000 <= tag.group <= 0x60FF:
         return "X"
     for option, keywords in (
         ("retain-patient-characteristics", _CHARACTERISTICS),
@@ -252,6 +255,8 @@ def _action(element: Any, options: frozenset[str]) -> str:
     if vr == "UI":
         return "K" if "retain-uids" in options else "U"  # more than the table names: any that is no class or syntax
     listed = _actions().get(int(tag))
+    if tag.is_private and vr in _DATES:
+        listed = "X"  # the table does not know it, but it is a date
     if listed is None:
         return "X" if vr == "PN" else "K"  # a name that the table does not know is a name all the same
     if vr in _DATES and keyword not in _BIRTH:
@@ -266,9 +271,14 @@ def _action(element: Any, options: frozenset[str]) -> str:
     return "D" if "D" in listed else "Z" if "Z" in listed else listed
 
 
-def _clean(dataset: Any, options: frozenset[str], key: bytes, shift: datetime.timedelta) -> None:
+def _clean(dataset: Any, options: frozenset[str], key: bytes, shift: datetime.timedelta, declared: Declared) -> None:
+    safe = safe_tags(dataset, declared) if "retain-safe-private" in options else frozenset()
+    if _CHARACTERIZED in dataset:  # of blocks that are gone it says nothing any more
+        dataset[_CHARACTERIZED].value = [one for one in dataset[_CHARACTERIZED].value if _is_there(one, dataset, safe)]
+        if not dataset[_CHARACTERIZED].value:
+            del dataset[_CHARACTERIZED]
     for element in list(dataset):
-        action = _action(element, options)
+        action = _action(element, options, safe)
         if element.VR == "SQ":
             if action in ("X", "D"):
                 del dataset[element.tag]
@@ -276,7 +286,7 @@ def _clean(dataset: Any, options: frozenset[str], key: bytes, shift: datetime.ti
                 element.value = []
             else:
                 for item in element.value:
-                    _clean(item, options, key, shift)
+                    _clean(item, options, key, shift, declared)
         elif action == "X":
             del dataset[element.tag]
         elif action == "Z":
@@ -287,6 +297,13 @@ def _clean(dataset: Any, options: frozenset[str], key: bytes, shift: datetime.ti
             element.value = _other_uids(element.value, key)
         elif action == "C":
             _shift(dataset, element, shift)
+
+
+def _is_there(characteristics: Any, dataset: Any, safe: frozenset[int]) -> bool:
+    """Whether something is kept of the private block that an item speaks of."""
+    place = characteristics.get("PrivateGroupReference"), str(characteristics.get("PrivateCreatorReference"))
+    creators = [dataset[tag] for tag in safe if tag & 0xFFFF < 0x100]
+    return place in [(one.tag.group, str(one.value)) for one in creators]
 
 
 def _other_uids(value: Any, key: bytes) -> Any:

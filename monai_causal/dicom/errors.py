@@ -7,17 +7,18 @@ stop here: an exception becomes a :class:`DicomError` that tells its kind only, 
 
 from __future__ import annotations
 
-import logging
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from monai_causal.dicom.silence import Silence
+
 __all__ = ["DicomError", "guarded", "quiet"]
 
 # warnings.catch_warnings changes the process, not the thread: two threads in it at once could leave it changed.
 _ONE_AT_A_TIME = threading.RLock()
-_HERE = threading.local()
+_SILENCE = Silence()
 
 
 class DicomError(ValueError):
@@ -51,22 +52,9 @@ def _rebuild(reason: str, item: str | None) -> DicomError:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Drop the warnings and the pydicom log records of this thread while the block runs."""
-    # A filter on the logger, not its level: somebody else's setting is left as it is.
-    logger = logging.getLogger("pydicom")
-    if _drop_here not in logger.filters:
-        logger.addFilter(_drop_here)
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), _SILENCE.of(["pydicom"]):
         warnings.simplefilter("ignore")
-        depth = getattr(_HERE, "depth", 0)
-        _HERE.depth = depth + 1
-        try:
-            yield
-        finally:
-            _HERE.depth = depth
-
-
-def _drop_here(record: logging.LogRecord) -> bool:
-    return not getattr(_HERE, "depth", 0)
+        yield
 
 
 @contextmanager

@@ -125,7 +125,10 @@ def _look(index: int, found: _Found, limits: Limits, keywords: tuple[str, ...]) 
     try:
         opened = open_dicom(found.source, limits)
     except DicomError as error:
-        return left_out(f"file {index}", "refused", found.place, reason=error.reason)
+        # Whatever could be read was named by its digest when it was refused.
+        digest = (error.item or "").rpartition(" ")[2]
+        item = f"file {index} ({digest})" if digest else f"file {index}"
+        return left_out(item, "refused", found.place, reason=error.reason)
     meta = opened.dataset.file_meta
     sop_class = (str(opened.dataset.get("SOPClassUID") or "") or str(meta.get("MediaStorageSOPClassUID") or "")).strip(
         " \0"

@@ -150,6 +150,96 @@ def test_an_option_retains_what_it_names_and_nothing_else(option: str, tmp_path:
     assert plain.PatientID == made.PatientID
 
 
+def block(ds: Dataset, group: int, creator: str, **values: tuple[str, Any]) -> None:
+    """A private block: by the last two digits of its elements their representations and values."""
+    held = ds.private_block(group, creator, create=True)
+    for number, (vr, value) in values.items():
+        held.add_new(int(number[1:], 16), vr, value)
+
+
+def characterized(group: int, creator: str, status: str, elements: list[int] | None = None) -> Dataset:
+    item = Dataset()
+    item.PrivateGroupReference, item.PrivateCreatorReference = group, creator
+    item.BlockIdentifyingInformationStatus = status
+    if elements is not None:
+        item.NonidentifyingPrivateElements = elements
+    return item
+
+
+def with_private(ds: Dataset) -> Dataset:
+    block(ds, 0x0019, "GEMS_ACQU_01", x23=("DS", "27.5"), x25=("LO", CANARY))
+    block(ds, 0x0019, "SIEMENS MR HEADER", x0C=("IS", "1000"), x99=("PN", CANARY))
+    block(ds, 0x7053, "Philips PET Private Group", x00=("DS", "0.5"))
+    block(ds, 0x0903, "GEIIS PACS", x10=("US", 1))
+    block(ds, 0x0031, "whole", x01=("DS", "3"), x02=("PN", CANARY), x03=("UI", "1.2.3.4"), x04=("DA", "20200101"))
+    block(ds, 0x0033, "some", x07=("CS", "A"), x08=("LO", CANARY))
+    block(ds, 0x0035, "silent", x01=("LO", CANARY))
+    deeper = Dataset()
+    deeper.PatientName = CANARY
+    block(deeper, 0x0043, "GEMS_PARM_01", x27=("SH", "1.375:1"), x28=("LO", CANARY))
+    ds.private_block(0x0031, "whole").add_new(0x05, "SQ", [deeper])
+    ds.PrivateDataElementCharacteristicsSequence = [
+        characterized(0x0031, "whole", "SAFE"),
+        characterized(0x0033, "some", "MIXED", [0x07]),
+        characterized(0x0903, "GEIIS PACS", "UNSAFE"),
+        characterized(0x0037, CANARY, "SAFE"),
+    ]
+    return ds
+
+
+def test_safe_private_attributes_are_kept_with_their_creators_and_no_others(tmp_path: Path) -> None:
+    folder = lay(tmp_path / "in", {"1": with_private(image(1))})
+    (plain,) = done(folder, tmp_path / "plain")
+    assert not [one for one in plain.iterall() if one.tag.is_private]
+    assert "PrivateDataElementCharacteristicsSequence" not in plain
+    (made,) = done(folder, tmp_path / "out", options=("retain-safe-private",))
+    assert CANARY.encode() not in written(made)
+    kept = {(one.tag.group, one.tag.element): one.value for one in made if one.tag.is_private}
+    (inner,) = kept.pop((0x0031, 0x1005))
+    uid = kept.pop((0x0031, 0x1003))
+    assert kept == {
+        (0x0019, 0x0010): "GEMS_ACQU_01",
+        (0x0019, 0x1023): "27.5",
+        (0x0019, 0x0011): "SIEMENS MR HEADER",
+        (0x0019, 0x110C): 1000,
+        (0x0031, 0x0010): "whole",
+        (0x0031, 0x1001): "3",
+        (0x0033, 0x0010): "some",
+        (0x0033, 0x1007): "A",
+        (0x7053, 0x0010): "Philips PET Private Group",
+        (0x7053, 0x1000): "0.5",
+    }
+    assert uid.startswith("2.25.")  # another one, as of every UID
+    assert {(one.tag.group, one.tag.element): one.value for one in inner if one.tag.is_private} == {
+        (0x0043, 0x0010): "GEMS_PARM_01",
+        (0x0043, 0x1027): "1.375:1",
+    }
+    assert not inner.PatientName
+    said = made.PrivateDataElementCharacteristicsSequence
+    assert [one.PrivateCreatorReference for one in said] == ["whole", "some"]
+    more = ("retain-safe-private", "retain-modified-dates", "retain-uids")
+    (dated,) = done(folder, tmp_path / "dated", options=more)
+    assert dated[0x0031, 0x1003].value == "1.2.3.4"
+    assert dated[0x0031, 0x1004].value[:4] < "2020"
+    (whole,) = done(folder, tmp_path / "whole", options=("retain-safe-private", "retain-full-dates"))
+    assert whole[0x0031, 0x1004].value == "20200101"
+
+
+def test_what_is_said_twice_of_a_block_has_to_be_safe_twice() -> None:
+    from monai_causal.dicom.safe_private import declared_blocks
+
+    ds = Dataset()
+    ds.PrivateDataElementCharacteristicsSequence = [
+        characterized(0x0031, "a", "SAFE"),
+        characterized(0x0031, "a", "MIXED", [0x01, 0x02]),
+        characterized(0x0033, "b", "SAFE"),
+        characterized(0x0033, "b", "UNSAFE"),
+        characterized(0x0035, "c", "PERHAPS"),
+        characterized(0x0035, "", "SAFE"),
+    ]
+    assert declared_blocks(ds) == {(0x0031, "a"): {1, 2}, (0x0033, "b"): frozenset()}
+
+
 def test_what_cannot_be_cleaned_is_refused_and_the_others_are_taken(tmp_path: Path) -> None:
     document = report(3)
     document.ContentSequence = [Dataset()]

@@ -72,7 +72,9 @@ def test_a_refused_file_refuses_the_series(tmp_path: Path) -> None:
     stack(tmp_path)
     whole = written(ct_slice(9, 2.0))
     lay(tmp_path, {"tampered": whole[:-3]})
-    problem = r"^1 files cannot be read, so that slices may be missing; file 4: its pixel data are cut off"
+    problem = (
+        r"^1 files cannot be read, so that slices may be missing; file 4 \([0-9a-f]{12}\): its pixel data are cut off"
+    )
     with pytest.raises(DicomError, match=problem), checked_series(tmp_path):
         pass
 

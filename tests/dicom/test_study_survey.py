@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def test_a_folder_is_read_with_all_below_it_and_the_rest_is_left_out_with_reason
     assert codes(found) == {"cut": "refused", "notes.txt": "not-dicom", "empty": "not-dicom", "bare": "not-dicom"}
     (cut,) = [one for one in found.left_out if one.code == "refused"]
     assert "pixel data" in cut.reason
+    # Its index and its digest name it; its path may tell of the patient.
+    assert cut.item == f"file 3 ({hashlib.sha256(whole[:-9]).hexdigest()[:12]})"
     assert found.files == 6
 
 

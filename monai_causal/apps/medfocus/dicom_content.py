@@ -33,7 +33,7 @@ FINDINGS = {
 }
 """What a question may be about, with codes that pydicom's dictionary holds; questions about others have no code."""
 
-_EFFECT_DIGITS, _CONFIDENCE_DIGITS = 5, 4
+_EFFECT_DIGITS, _CONFIDENCE_DIGITS, _MEASURED_DIGITS = 5, 4, 4
 
 
 def finding_in(question: str) -> Code | None:
@@ -60,8 +60,8 @@ def content_of(
 ) -> ResultContent:
     """What a result says, for :func:`~monai_causal.dicom.objects.writing.write_results`.
 
-    Effects are rounded to 5 digits after the point and confidences to 4, so that what differs between two processors'
-    last bits does not make another object.
+    Effects are rounded to 5 digits after the point, confidences and what else was measured of the anatomy to 4, so that
+    what differs between two processors' last bits does not make another object.
 
     Args:
         result: of this projection.
@@ -87,7 +87,8 @@ def content_of(
     if names != list(concepts):
         raise ValueError(f"the result speaks of {', '.join(names)}; the concepts given are {', '.join(concepts)}.")
     model = result.provenance["model"]
-    settings = result.provenance["settings"]
+    settings = dict(result.provenance["settings"])
+    measured = _plain(settings.pop("segmentation", {}), _MEASURED_DIGITS)
     return ResultContent(
         question=result.question,
         answer=result.answer.text,
@@ -100,7 +101,7 @@ def content_of(
             model_digest=model_digest or hashlib.sha256(canonical(model)).hexdigest(),
             made_by=concepts.how,
         ),
-        configuration={"mode": result.mode, "masking": result.masking, **_plain(settings)},
+        configuration={"mode": result.mode, "masking": result.masking, **_plain(settings), "segmentation": measured},
         finding=finding_in(result.question),
         chosen=result.concept,
         picture=picture,
@@ -142,12 +143,14 @@ def _box(corners: Corners | None) -> Box | None:
     return (y0, y1), (x0, x1)
 
 
-def _plain(settings: Any) -> Any:
-    """Settings as JSON takes them; real numbers to 10 digits."""
+def _plain(settings: Any, places: int | None = None) -> Any:
+    """Settings as JSON takes them; real numbers to 10 digits, or measured ones to so many places after the point."""
     if isinstance(settings, Mapping):
-        return {str(key): _plain(value) for key, value in settings.items()}
+        return {str(key): _plain(value, places) for key, value in settings.items()}
     if isinstance(settings, (list, tuple)):
-        return [_plain(value) for value in settings]
+        return [_plain(value, places) for value in settings]
     if isinstance(settings, np.generic):
-        return _plain(settings.item())
-    return float(f"{settings:.10g}") if isinstance(settings, float) else settings
+        return _plain(settings.item(), places)
+    if isinstance(settings, float):
+        return float(f"{settings:.10g}") if places is None else round(settings, places)
+    return settings

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,9 @@ from PIL import Image
 
 from monai_causal.apps.medfocus.pool import Reference, ReferencePool
 from monai_causal.apps.medfocus.transport_grid import as_grey, min_max
+from monai_causal.data.imagenome import FILES, SCENE_GRAPHS, SUFFIX, SceneGraph, read_scene_graph
 
 __all__ = ["pool_from_imagenome", "pool_from_masks", "pool_from_phantoms"]
-
-SCENE_GRAPHS = "silver_dataset/scene_graph"
 
 
 def pool_from_masks(
@@ -101,11 +99,9 @@ def pool_from_imagenome(
     pictures, boxes, origins = [], [], []
     for position, identifier in enumerate(identifiers):
         item = f"image {position} of {len(identifiers)}"  # identifiers stay out of messages
-        graph = _scene_graph(Path(imagenome), identifier, item)
-        subject, study = (str(graph[key]).removesuffix(".0") for key in ("patient_id", "study_id"))
-        path = Path(images) / "files" / f"p{subject[:2]}" / f"p{subject}" / f"s{study}" / f"{identifier}.jpg"
+        graph = read_scene_graph(Path(imagenome) / SCENE_GRAPHS / f"{identifier}{SUFFIX}", item)
         try:
-            with Image.open(path) as file:
+            with Image.open(Path(images) / FILES / graph.picture) as file:
                 picture = np.asarray(file.convert("L"))
         except OSError as error:
             raise FileNotFoundError(f"{item}: its JPEG cannot be read ({type(error).__name__}).") from None
@@ -120,32 +116,17 @@ def pool_from_imagenome(
     return pool_from_masks(pictures, boxes, concepts, size=size, names=names, provenance=source)
 
 
-def _scene_graph(folder: Path, identifier: str, item: str) -> dict[str, Any]:
-    path = folder / SCENE_GRAPHS / f"{identifier}_SceneGraph.json"
-    try:
-        graph = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{item}: no scene graph in {SCENE_GRAPHS}.") from None
-    lacking = [key for key in ("patient_id", "study_id", "objects") if key not in graph]
-    if lacking:
-        raise ValueError(f"{item}: its scene graph has no {', '.join(lacking)}.")
-    content: dict[str, Any] = graph
-    return content
-
-
-def _region_masks(
-    graph: Mapping[str, Any], shape: tuple[int, ...], concepts: Sequence[str]
-) -> dict[str, NDArray[np.bool_]]:
+def _region_masks(graph: SceneGraph, shape: tuple[int, ...], concepts: Sequence[str]) -> dict[str, NDArray[np.bool_]]:
     """Each region's box as a mask; corners outside the image are cut off, what is then empty is left out."""
     masks = {}
-    for region in graph["objects"]:
-        if region["bbox_name"] not in concepts:
+    for name, box in graph.regions.items():
+        if name not in concepts:
             continue
-        x0, y0, x1, y1 = (max(round(float(region[f"original_{key}"])), 0) for key in ("x1", "y1", "x2", "y2"))
+        x0, y0, x1, y1 = (max(round(corner), 0) for corner in box)
         mask = np.zeros(shape, bool)
         mask[y0:y1, x0:x1] = True
         if mask.any():
-            masks[region["bbox_name"]] = mask
+            masks[name] = mask
     return masks
 
 

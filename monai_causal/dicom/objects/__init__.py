@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from monai_causal.dicom.objects.content import CAVEAT, Algorithm, Code, Concept, ResultContent
+from monai_causal.dicom.objects.content import CAVEAT, Algorithm, Code, Concept, MapMeaning, ResultContent
 from monai_causal.dicom.objects.volumes import VolumeContent, VolumeRegion, write_volume_objects
 from monai_causal.dicom.objects.writing import KINDS, Kind, WrittenObject, write_results
 
@@ -14,6 +14,7 @@ __all__ = [
     "Code",
     "Concept",
     "Kind",
+    "MapMeaning",
     "ResultContent",
     "VolumeContent",
     "VolumeRegion",

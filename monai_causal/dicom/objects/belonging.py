@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from monai_causal import __version__
 from monai_causal.dicom.errors import DicomError
 from monai_causal.dicom.objects.content import Algorithm, Code
 from monai_causal.dicom.objects.uids import uid_of
+from monai_causal.dicom.silence import Silence
 from monai_causal.dicom.tags import codes
 from monai_causal.extras import require
 
@@ -30,6 +30,7 @@ __all__ = [
     "coded",
     "device_uid",
     "filled",
+    "made_as",
     "neutral",
     "origin_of",
     "unlogged",
@@ -103,7 +104,7 @@ _UNPAIRED = (
     *("TLSPINE", "TONGUE", "TRACHEA", "TSPINE", "URETHRA", "UTERUS", "VAGINA", "WHOLEBODY"),
 )
 """Values of BodyPartExamined (PS3.16 Annex L) that have no side."""
-_HERE = threading.local()
+_SILENCE = Silence()
 _MOMENTS = ("Content", "Acquisition", "Series", "Study")
 
 
@@ -149,25 +150,11 @@ def origin_of(
     return Origin(tuple(headers), algorithm, moment or _moment(headers[0]), " ".join(title.split())[:64])
 
 
-@contextmanager
-def unlogged() -> Iterator[None]:
+def unlogged() -> AbstractContextManager[None]:
     """Drop what highdicom logs in this thread while the block runs: it names the UIDs of the source."""
     for part in ("sr", "seg", "sc", "pr", "pm"):  # whose loggers are made when they are imported
         require(f"highdicom.{part}")
-    for name in [name for name in logging.root.manager.loggerDict if name.split(".")[0] == "highdicom"]:
-        logger = logging.getLogger(name)
-        if _drop_here not in logger.filters:
-            logger.addFilter(_drop_here)
-    depth = getattr(_HERE, "depth", 0)
-    _HERE.depth = depth + 1
-    try:
-        yield
-    finally:
-        _HERE.depth = depth
-
-
-def _drop_here(record: logging.LogRecord) -> bool:
-    return not getattr(_HERE, "depth", 0)
+    return _SILENCE.of([name for name in logging.root.manager.loggerDict if name.split(".")[0] == "highdicom"])
 
 
 def filled(**values: Any) -> Any:
@@ -255,6 +242,26 @@ def adopt(dataset: Any, origin: Origin, kind: str, number: int) -> None:
             CodingSchemeResponsibleOrganization=MANUFACTURER,
         )
     ]
+
+
+def made_as(origin: Origin, seed: str, number: int) -> dict[str, Any]:
+    """What highdicom is told of every object that has a whole maker: who made it, and as which of which series.
+
+    Args:
+        origin: whose it becomes.
+        seed: of UIDs, which :func:`~monai_causal.dicom.objects.uids.seal` replaces in the end.
+        number: of its series.
+    """
+    return {
+        "series_instance_uid": uid_of(seed, "series"),
+        "series_number": number,
+        "sop_instance_uid": uid_of(seed, "instance"),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": origin.algorithm.name,
+        "software_versions": origin.algorithm.version,
+        "device_serial_number": origin.algorithm.model_digest,
+    }
 
 
 def device_uid(algorithm: Algorithm) -> str:

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from monai_causal.dicom.geometry import Box
 
-__all__ = ["CAVEAT", "Algorithm", "Code", "Concept", "ResultContent", "array_digest", "canonical", "check_finite"]
+__all__ = [
+    "CAVEAT",
+    "Algorithm",
+    "Code",
+    "Concept",
+    "MapMeaning",
+    "ResultContent",
+    "array_digest",
+    "canonical",
+    "check_finite",
+]
 
 CAVEAT = (
     "This object explains the output of a computer model: it says which parts of the image the model's answer rests "
@@ -48,6 +58,29 @@ class Code:
             raise ValueError(f"value={self.value!r}: a code of {self.scheme} has at most {_VALUE} characters.")
 
 
+@dataclass(frozen=True)
+class MapMeaning:
+    """What the values of a map say.
+
+    Args:
+        unit: of the values.
+        quantity: what they measure.
+        says: the same in words, at most 64 characters; which sign means what.
+    """
+
+    unit: Code = Code("UCUM", "1", "no units")
+    quantity: Code = Code("DCM", "130404", "Saliency")
+    says: str = "Support of the model's answer"
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.says.strip()) <= _MEANING or "\\" in self.says:
+            raise ValueError(f"says={self.says!r}: give 1 to {_MEANING} characters and no backslash.")
+
+    def as_list(self) -> list[Any]:
+        """Everything, as JSON takes it."""
+        return [_code(self.unit), _code(self.quantity), self.says]
+
+
 @dataclass(frozen=True, eq=False)
 class Concept:
     """A named part of the picture, and what asking about it showed.
@@ -65,6 +98,7 @@ class Concept:
         confidence: of its outline, 0 to 1.
         members: names of the concepts that it groups; a group becomes no segment of its own.
         flags: what is doubtful about its outline.
+        category: of its code; None for anatomy.
     """
 
     name: str
@@ -78,6 +112,7 @@ class Concept:
     confidence: float | None = None
     members: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    category: Code | None = None
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name.strip()) <= _MEANING or "\\" in self.name:
@@ -128,7 +163,7 @@ class ResultContent:
     Args:
         question: as it was asked.
         answer: of the model, in its own words.
-        reading: of the answer, such as ``"yes"``, ``"no"`` or ``"unclear"``.
+        reading: of the answer, such as ``"yes"``, ``"no"`` or ``"unclear"``; empty where it is no sentence.
         concepts: all that were looked for, in their vocabulary's order.
         algorithm: who made it.
         configuration: of the run, as JSON takes it; another configuration gives other UIDs.
@@ -137,7 +172,8 @@ class ResultContent:
         effect_unit: of the concepts' effects, as UCUM writes it or in braces.
         effect_name: what an effect is.
         picture: (rows, columns, 3), uint8: what any viewer shows.
-        heat: (rows, columns) of the projection's pixels, float32: higher where the answer is supported more.
+        heat: (rows, columns) of the projection's pixels, float32.
+        heat_means: what its values say; by default that they are higher where the answer is supported more.
         caveat: what a reader must know before anything else.
         notes: what a reader should know.
         moment: ``("YYYYMMDD", "HHMMSS")`` that the objects bear; None takes the source's own, because a clock would
@@ -156,6 +192,7 @@ class ResultContent:
     effect_name: str = "Drop of the answer's log-probability when this is replaced"
     picture: NDArray[np.uint8] | None = None
     heat: NDArray[np.float32] | None = None
+    heat_means: MapMeaning = MapMeaning()
     caveat: str = CAVEAT
     notes: tuple[str, ...] = field(default=())
     moment: tuple[str, str] | None = None
@@ -212,6 +249,7 @@ class ResultContent:
                     "confidence": None if one.confidence is None else float(one.confidence),
                     "members": list(one.members),
                     "flags": list(one.flags),
+                    "category": _code(one.category),
                 }
                 for one in self.concepts
             ],
@@ -219,6 +257,7 @@ class ResultContent:
             "configuration": dict(self.configuration),
             "picture_sha256": None if self.picture is None else array_digest(self.picture),
             "heat_sha256": None if self.heat is None else array_digest(self.heat),
+            "heat_means": self.heat_means.as_list(),
             "caveat": self.caveat,
             "notes": list(self.notes),
             "moment": None if self.moment is None else list(self.moment),

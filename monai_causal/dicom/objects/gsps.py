@@ -16,11 +16,10 @@ import numpy as np
 from monai_causal.dicom.geometry import Box, Orientation
 from monai_causal.dicom.grey import Lut, Rescale, Window
 from monai_causal.dicom.grey_tags import grey_of
-from monai_causal.dicom.objects.belonging import MANUFACTURER, Origin, adopt, filled, neutral
+from monai_causal.dicom.objects.belonging import Origin, adopt, filled, made_as, neutral
 from monai_causal.dicom.objects.content import ResultContent
 from monai_causal.dicom.objects.outline import outlines, simplified
 from monai_causal.dicom.objects.placed import Placed
-from monai_causal.dicom.objects.uids import uid_of
 from monai_causal.dicom.projection import Projection
 from monai_causal.dicom.tags import sequence
 from monai_causal.extras import require
@@ -80,14 +79,7 @@ def presentation(
     chosen = next((one for one in places if one.concept.name == content.chosen), None)
     dataset = pr.GrayscaleSoftcopyPresentationState(
         referenced_images=[reference],
-        series_instance_uid=uid_of(seed, "series"),
-        series_number=number,
-        sop_instance_uid=uid_of(seed, "instance"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=origin.algorithm.name,
-        software_versions=origin.algorithm.version,
-        device_serial_number=origin.algorithm.model_digest,
+        **made_as(origin, seed, number),
         content_label="EXPLANATION",
         content_description="What the model's answer rests on; no diagnosis",
         graphic_layers=[layer],
@@ -141,7 +133,8 @@ def _caption(content: ResultContent) -> Any:
     else:
         effect = "" if chosen.effect is None else f" ({chosen.effect:.3g} {content.effect_unit.strip('{}')})"
         said = f"the answer rests on: {chosen.name}{effect}"
-    text = f"{content.algorithm.name}: {said}\r\nExplains a model's answer ({content.reading}); no diagnosis"
+    read = f" ({content.reading})" if content.reading else ""
+    text = f"{content.algorithm.name}: {said}\r\nExplains a model's answer{read}; no diagnosis"
     return require("highdicom.pr").TextObject(
         text_value=text[:1024],
         units="DISPLAY",

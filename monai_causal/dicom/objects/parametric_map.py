@@ -13,26 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monai_causal.dicom.objects.belonging import MANUFACTURER, Origin, adopt, coded, neutral
-from monai_causal.dicom.objects.content import Code
+from monai_causal.dicom.objects.belonging import Origin, adopt, coded, made_as, neutral
+from monai_causal.dicom.objects.content import MapMeaning
 from monai_causal.dicom.objects.seg import settle_dimensions, stored_orientation
 from monai_causal.dicom.objects.uids import uid_of
 from monai_causal.dicom.tags import numbers
 from monai_causal.extras import require
 
-__all__ = ["NO_UNITS", "SALIENCY", "SYNTHETIC", "parametric_map", "radiograph_map"]
+__all__ = ["SYNTHETIC", "parametric_map", "radiograph_map"]
 
 SYNTHETIC = "Synthetic frame of reference: no position in the patient"
-SALIENCY = Code("DCM", "130404", "Saliency")
-NO_UNITS = Code("UCUM", "1", "no units")
 
 
-def radiograph_map(origin: Origin, heat: NDArray[np.float32], seed: str, number: int) -> Any:
+def radiograph_map(origin: Origin, heat: NDArray[np.float32], means: MapMeaning, seed: str, number: int) -> Any:
     """The map of a radiograph, in the stored picture's pixels and a frame of reference of its own.
 
     Args:
         origin: whose it is.
         heat: (rows, columns) of the stored picture.
+        means: what its values say.
         seed: of UIDs.
         number: of the series.
     """
@@ -45,7 +44,7 @@ def radiograph_map(origin: Origin, heat: NDArray[np.float32], seed: str, number:
     usable = [spacing for spacing in spacings if len(spacing) == 2 and min(spacing) > 0]
     reference.PixelSpacing = [f"{value:.10g}" for value in (usable[0] if usable else (1.0, 1.0))]
     reference.SliceThickness = 1
-    dataset = parametric_map(origin, [reference], heat[None], seed, number)
+    dataset = parametric_map(origin, [reference], heat[None], means, seed, number)
     dataset.PositionReferenceIndicator = None
     dataset.ImageComments = f"{SYNTHETIC}{'' if usable else '; the pixel spacing of 1 mm is made up as well'}"
     dataset.PatientOrientation = stored_orientation(origin.header)
@@ -56,11 +55,9 @@ def parametric_map(
     origin: Origin,
     references: Sequence[Any],
     heat: NDArray[np.float32],
+    means: MapMeaning,
     seed: str,
     number: int,
-    *,
-    unit: Code = NO_UNITS,
-    quantity: Code = SALIENCY,
 ) -> Any:
     """A map on source images that lie in a frame of reference.
 
@@ -68,10 +65,9 @@ def parametric_map(
         origin: whose it is.
         references: headers of the source images as highdicom may see them, in the map's order.
         heat: (images, rows, columns).
+        means: what its values say.
         seed: of UIDs.
         number: of the series.
-        unit: of the values.
-        quantity: what they measure.
     """
     hd, pm = require("highdicom"), require("highdicom.pm")
     values = np.ascontiguousarray(heat, np.float32)
@@ -79,24 +75,17 @@ def parametric_map(
     dataset = pm.ParametricMap(
         source_images=list(references),
         pixel_array=values,
-        series_instance_uid=uid_of(seed, "series"),
-        series_number=number,
-        sop_instance_uid=uid_of(seed, "instance"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=origin.algorithm.name,
-        software_versions=origin.algorithm.version,
-        device_serial_number=origin.algorithm.model_digest,
+        **made_as(origin, seed, number),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[
             pm.RealWorldValueMapping(
                 lut_label="HEATMAP",
-                lut_explanation="Support of the model's answer",
-                unit=coded(unit),
+                lut_explanation=means.says,
+                unit=coded(means.unit),
                 value_range=(low, high),
                 slope=1.0,
                 intercept=0.0,
-                quantity_definition=coded(quantity),
+                quantity_definition=coded(means.quantity),
             )
         ],
         voi_lut_transformations=[
@@ -105,7 +94,7 @@ def parametric_map(
             )
         ],
         content_label="HEATMAP",
-        content_description="Where the model's answer is supported",
+        content_description=means.says,
     )
     adopt(dataset, origin, "pm", number)
     settle_dimensions(dataset, seed, "pm")

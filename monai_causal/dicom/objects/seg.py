@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_causal.dicom.objects.belonging import MANUFACTURER, Origin, adopt, coded, neutral
+from monai_causal.dicom.objects.belonging import Origin, adopt, coded, made_as, neutral
 from monai_causal.dicom.objects.content import Algorithm, Code
 from monai_causal.dicom.objects.placed import Placed
 from monai_causal.dicom.objects.uids import uid_of
@@ -72,6 +72,7 @@ def segmentation(origin: Origin, places: Sequence[Placed], seed: str, number: in
                 code,
                 origin.algorithm,
                 tracking_uid(seed, one.concept.name),
+                category=one.concept.category or ANATOMY,
                 laterality=one.concept.laterality,
                 region=one.concept.region,
                 flags=one.concept.flags,
@@ -79,14 +80,7 @@ def segmentation(origin: Origin, places: Sequence[Placed], seed: str, number: in
             for place, one in enumerate(shown)
             if (code := one.concept.code) is not None
         ],
-        series_instance_uid=uid_of(seed, "series"),
-        series_number=number,
-        sop_instance_uid=uid_of(seed, "instance"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=origin.algorithm.name,
-        software_versions=origin.algorithm.version,
-        device_serial_number=origin.algorithm.model_digest,
+        **made_as(origin, seed, number),
         omit_empty_frames=False,
         content_label="CONCEPTS",
         content_description="Named anatomy that was replaced, one at a time",

@@ -4,7 +4,8 @@
 Two groups speak of a concept, tied by one tracking UID. The first (planar ROI of the box in the source image) holds
 its effect and rank, because viewers draw such boxes; the second (planar ROI of the segment) holds the confidence of its
 outline. A concept that has no place in the image is a group without a region, which says so. The finding is written as
-what was asked about, never as what the patient has: no reader may mistake a question for a diagnosis.
+what was asked about, never as what the patient has: no reader may mistake a question for a diagnosis. The report is the
+root of what was written: from it lead references to segments, picture and presentation state.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 from monai_causal.dicom.geometry import Box
 from monai_causal.dicom.objects.belonging import MANUFACTURER, Origin, adopt, coded, device_uid, neutral
 from monai_causal.dicom.objects.content import Code, Concept, ResultContent, canonical
+from monai_causal.dicom.objects.library import image_library
 from monai_causal.dicom.objects.placed import Placed
 from monai_causal.dicom.objects.seg import SIDES, segments, tracking_uid
 from monai_causal.dicom.objects.uids import uid_of
@@ -53,7 +55,7 @@ def report(
     origin: Origin,
     content: ResultContent,
     places: Sequence[Placed],
-    segmentation: Any | None,
+    others: Mapping[Any, Any],
     seed: str,
     number: int,
 ) -> Any:
@@ -63,7 +65,7 @@ def report(
         origin: whose it is.
         content: what it says.
         places: its concepts in the stored picture.
-        segmentation: the finished segmentation of the same places, to be referred to; or None.
+        others: finished objects of the same result by kind, to be referred to: ``"seg"``, ``"sc"``, ``"gsps"``.
         seed: of UIDs.
         number: of the series.
     """
@@ -82,13 +84,16 @@ def report(
     body = sr.MeasurementReport(
         observation_context=sr.ObservationContext(observer_device_context=observer),
         procedure_reported=coded(_PROCEDURE),
-        imaging_measurements=list(_groups(origin, content, places, segmentation, seed)) or None,
+        imaging_measurements=list(_groups(origin, content, places, others.get("seg"), seed)) or None,
         title=coded(_TITLE),
     )
-    body[0].ContentSequence.append(_evaluations(content))
-    evidence = [neutral(header) for header in origin.headers]
+    inside = body[0].ContentSequence
+    # Before the measurements, which are the last that highdicom writes (TID 1500).
+    inside.insert(len(inside) - 1, image_library(origin.header, others.get("gsps"), others.get("sc")))
+    inside.append(_evaluations(content))
+    referred = [others[kind] for kind in ("seg", "sc", "gsps") if kind in others]
     dataset = sr.Comprehensive3DSR(
-        evidence=evidence if segmentation is None else [*evidence, segmentation],
+        evidence=[*(neutral(header) for header in origin.headers), *referred],
         content=body[0],
         series_instance_uid=uid_of(seed, "series"),
         series_number=number,
@@ -123,8 +128,10 @@ def _evaluations(content: ResultContent) -> Any:
         text(coded(_COMMENT), content.caveat),
         text(_term("question"), content.question),
         text(_term("answer"), content.answer),
-        code(_term("reading"), coded(READINGS[content.reading]) if content.reading in READINGS else _term("unclear")),
     ]
+    if content.reading:
+        said = coded(READINGS[content.reading]) if content.reading in READINGS else _term("unclear")
+        items.append(code(_term("reading"), said))
     if content.finding is not None:
         items.append(code(_term("finding-asked"), coded(content.finding)))
     chosen = content.chosen_concept

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from monai_causal.dicom.errors import guarded
 from monai_causal.dicom.limits import Limits
-from monai_causal.dicom.objects.belonging import MANUFACTURER, Origin, adopt, neutral, origin_of, unlogged
-from monai_causal.dicom.objects.content import Algorithm, Code, array_digest, canonical, check_finite
-from monai_causal.dicom.objects.parametric_map import NO_UNITS, SALIENCY, parametric_map
+from monai_causal.dicom.objects.belonging import Origin, adopt, made_as, neutral, origin_of, unlogged
+from monai_causal.dicom.objects.content import Algorithm, Code, MapMeaning, array_digest, canonical, check_finite
+from monai_causal.dicom.objects.parametric_map import parametric_map
 from monai_causal.dicom.objects.seg import ANATOMY, describe, settle_dimensions, tracking_uid
-from monai_causal.dicom.objects.uids import seal, seed_of, uid_of
+from monai_causal.dicom.objects.uids import seal, seed_of
 from monai_causal.dicom.objects.writing import SERIES_NUMBERS, WrittenObject, written
 from monai_causal.dicom.series import find_series, volume_of
 from monai_causal.dicom.series_geometry import SliceGrid
@@ -74,8 +74,7 @@ class VolumeContent:
         description: of the series, in a few words.
         regions: that become segments; they may overlap.
         heat: float map of the same shape.
-        unit: of the map's values.
-        quantity: what they measure.
+        heat_means: what the map's values say.
         moment: ``("YYYYMMDD", "HHMMSS")`` that the objects bear; None takes the source's own.
     """
 
@@ -85,8 +84,7 @@ class VolumeContent:
     description: str
     regions: tuple[VolumeRegion, ...] = ()
     heat: NDArray[np.float32] | None = None
-    unit: Code = NO_UNITS
-    quantity: Code = SALIENCY
+    heat_means: MapMeaning = MapMeaning()  # noqa: RUF009 - it is frozen
     moment: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
@@ -114,12 +112,11 @@ class VolumeContent:
                         "configuration": dict(self.configuration),
                         "description": self.description,
                         "regions": [
-                            [one.name, list(vars(one.code).values()), array_digest(one.mask), one.laterality]
+                            [one.name, _words(one.code), _words(one.category), array_digest(one.mask), one.laterality]
                             for one in self.regions
                         ],
                         "heat": None if self.heat is None else array_digest(self.heat),
-                        "unit": list(vars(self.unit).values()),
-                        "quantity": list(vars(self.quantity).values()),
+                        "heat_means": self.heat_means.as_list(),
                         "moment": self.moment,
                     }
                 ),
@@ -191,9 +188,7 @@ def build_volume_objects(
                 made[kind] = _segmentation(origin, references, content, masks, seed, number)
             else:
                 assert heat is not None
-                made[kind] = parametric_map(
-                    origin, references, heat, seed, number, unit=content.unit, quantity=content.quantity
-                )
+                made[kind] = parametric_map(origin, references, heat, content.heat_means, seed, number)
             seal(made[kind], seed, kind)
     return made
 
@@ -259,6 +254,10 @@ def on_slices(
     return placed
 
 
+def _words(code: Code) -> list[str]:
+    return [code.scheme, code.value, code.meaning]
+
+
 def _reference(header: Any, grid: SliceGrid) -> Any:
     reference = neutral(header, positioned=True)
     if "SliceThickness" not in reference:
@@ -292,14 +291,7 @@ def _segmentation(
             )
             for place, one in enumerate(content.regions)
         ],
-        series_instance_uid=uid_of(seed, "series"),
-        series_number=number,
-        sop_instance_uid=uid_of(seed, "instance"),
-        instance_number=1,
-        manufacturer=MANUFACTURER,
-        manufacturer_model_name=origin.algorithm.name,
-        software_versions=origin.algorithm.version,
-        device_serial_number=origin.algorithm.model_digest,
+        **made_as(origin, seed, number),
         # Of nothing but empty regions the frames stay, since a segmentation without any frame is none.
         omit_empty_frames=bool(stack.any()),
         content_label="REGIONS",

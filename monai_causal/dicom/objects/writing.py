@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -100,8 +100,8 @@ def build_objects(projection: Projection, content: ResultContent, *, kinds: Sequ
             content.digest,
         )
         made: dict[Kind, Any] = {}
-        for kind in sorted(kinds, key=KINDS.index):  # the segmentation first: the report refers to it
-            made[kind] = _built(kind, origin, projection, content, places, made.get("seg"), seed)
+        for kind in sorted(kinds, key=lambda kind: (kind == "sr", KINDS.index(kind))):  # the report refers to all
+            made[kind] = _built(kind, origin, projection, content, places, made, seed)
             seal(made[kind], seed, kind)
     return made
 
@@ -153,18 +153,18 @@ def _built(
     projection: Projection,
     content: ResultContent,
     places: Any,
-    segments: Any | None,
+    made: Mapping[Kind, Any],
     seed: str,
 ) -> Any:
     number = SERIES_NUMBERS[kind]
     if kind == "seg":
         return segmentation(origin, places, seed, number)
     if kind == "sr":
-        return report(origin, content, places, segments, seed, number)
+        return report(origin, content, places, made, seed, number)
     if kind == "sc":
         assert content.picture is not None
         return capture(origin, content.picture, projection.orientation, content.caveat, seed, number)
     if kind == "gsps":
         return presentation(origin, projection, content, places, seed, number)
     assert content.heat is not None
-    return radiograph_map(origin, projection.to_source(content.heat), seed, number)
+    return radiograph_map(origin, projection.to_source(content.heat), content.heat_means, seed, number)

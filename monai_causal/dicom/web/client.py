@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
@@ -178,7 +179,7 @@ class DicomWeb:
         found: dict[str, Found] = {}
         offset = 0
         while True:
-            page = self._asked(lambda offset=offset: ask(offset))  # type: ignore[misc]
+            page = self._asked(partial(ask, offset))
             new = [one for one in page if (uid := value_of(one, key)) and uid not in found]
             if not new:
                 return list(found.values())

@@ -3,35 +3,20 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+
+from monai_causal.dicom.silence import Silence
 
 __all__ = ["unheard"]
 
-# A filter acts on records of its own logger only, so each that speaks is named; retrying belongs to dicomweb-client.
+# Every logger that speaks; retrying belongs to dicomweb-client.
 _SPEAKERS = (
     *("dicomweb_client.web", "dicomweb_client.uri", "dicomweb_client.session_utils", "retrying", "requests"),
     *("urllib3.connectionpool", "urllib3.connection", "urllib3.response", "urllib3.util.retry", "urllib3.poolmanager"),
 )
-_HERE = threading.local()
+_SILENCE = Silence()
 
 
-@contextmanager
-def unheard() -> Iterator[None]:
+def unheard() -> AbstractContextManager[None]:
     """Drop these records of this thread while the block runs; somebody else's settings and threads stay as they are."""
-    for name in _SPEAKERS:
-        logger = logging.getLogger(name)
-        if _drop_here not in logger.filters:
-            logger.addFilter(_drop_here)
-    depth = getattr(_HERE, "depth", 0)
-    _HERE.depth = depth + 1
-    try:
-        yield
-    finally:
-        _HERE.depth = depth
-
-
-def _drop_here(record: logging.LogRecord) -> bool:
-    return not getattr(_HERE, "depth", 0)
+    return _SILENCE.of(_SPEAKERS)

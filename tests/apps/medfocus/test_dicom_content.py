@@ -94,6 +94,19 @@ def test_the_last_bits_of_an_effect_make_no_other_object(projection: Projection)
     assert content_of(replace(result, concepts=rows), concepts, projection).digest != content.digest
 
 
+def test_the_last_bits_of_what_the_anatomy_was_measured_by_make_no_other_object(projection: Projection) -> None:
+    result, concepts = explained(projection, "left lung")
+
+    def measured(unsure: float, **settings: float) -> str:
+        segmentation = {"steps": ["network"], "network": {"uncertainty": {"as given": np.float32(unsure)}}}
+        changed = {**result.provenance["settings"], "segmentation": segmentation, **settings}
+        provenance = {**result.provenance, "settings": changed}
+        return content_of(replace(result, provenance=provenance), concepts, projection).digest
+
+    assert measured(0.0213) == measured(0.0213 + 4e-6) != measured(0.0223)
+    assert measured(0.0213, tau=0.75) != measured(0.0213, tau=0.75000001)
+
+
 def test_its_objects_are_well(projection: Projection, tmp_path: Path) -> None:
     result, concepts = explained(projection, "cardiac silhouette")
     content = content_of(result, concepts, projection, picture=overlay(projection, result))

@@ -64,12 +64,9 @@ def test_references_to_the_source_are_complete(kind: Any, built: dict[Any, Any])
             one.SeriesInstanceUID: {ref.ReferencedSOPInstanceUID for ref in one.ReferencedSOPSequence}
             for one in study.ReferencedSeriesSequence
         }
-        seg = built["seg"]
-        assert listed == {
-            header.SeriesInstanceUID: {header.SOPInstanceUID},
-            seg.SeriesInstanceUID: {seg.SOPInstanceUID},
-        }
-        assert used == {header.SOPInstanceUID, seg.SOPInstanceUID}
+        referred = [header, *(built[other] for other in ("seg", "sc", "gsps"))]
+        assert listed == {one.SeriesInstanceUID: {one.SOPInstanceUID} for one in referred}
+        assert used == {one.SOPInstanceUID for one in referred}
     else:
         (series,) = dataset.ReferencedSeriesSequence
         assert series.SeriesInstanceUID == header.SeriesInstanceUID

@@ -14,7 +14,7 @@ pytest.importorskip("highdicom", reason="extra 'dicom' is not installed")
 import highdicom as hd
 import pydicom
 
-from monai_causal.dicom.objects import Algorithm, Code
+from monai_causal.dicom.objects import Algorithm, Code, MapMeaning
 from monai_causal.dicom.objects.volumes import (
     VolumeContent,
     VolumeRegion,
@@ -102,7 +102,7 @@ def result(heat: np.ndarray, affine: np.ndarray, /, **values: Any) -> VolumeCont
             VolumeRegion("none", code, np.zeros(heat.shape, bool)),
         ),
         "heat": heat,
-        "unit": Code("UCUM", "{Dice x 100}", "Dice points"),
+        "heat_means": MapMeaning(Code("UCUM", "{Dice x 100}", "Dice points"), says="Effect on Dice; negative supports"),
     }
     return VolumeContent(**{**given, **values})
 
@@ -213,7 +213,7 @@ def test_the_same_arguments_give_the_same_bytes_and_others_other_uids(tmp_path: 
         assert one.path.read_bytes() == again.path.read_bytes()
     changed = (
         {"configuration": {"patch_size": 4}},
-        {"unit": Code("UCUM", "1", "no units")},
+        {"heat_means": MapMeaning()},
         {"moment": ("20200101", "000000")},
         {"heat": heat + 1},
     )

@@ -7,10 +7,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from monai_causal.apps.medfocus.workflow.commit import digest_of
 from monai_causal.dicom.dicomdir import inside
 from monai_causal.dicom.limits import Limits
 from monai_causal.dicom.study import Instance, LeftOut, Study, Survey, left_out
@@ -111,9 +111,6 @@ class FolderSource:
         if found.studies:
             return replace(found.studies[0].instances[0], index=self._count)
         (gone,) = found.left_out
-        if gone.code == "refused":  # who has to do with the folder finds it by its digest
-            item = f"{item} ({_digest_of_file(path)})"
-            return gone._replace(item=item, place="")
         return gone._replace(item=gone.item.replace("file 1", item, 1), place="")
 
 
@@ -156,9 +153,8 @@ class _Look:
 def _listing(studies: Iterable[Study], gone: Iterable[LeftOut]) -> Listing:
     found = []
     for study in studies:
-        held = Survey((study,), (), len(study.instances))
         signature = _digest(sorted(one.digest for one in study.instances))
-        found.append(Found(study.uid, signature, lambda held=held: held))  # type: ignore[misc]
+        found.append(Found(study.uid, signature, partial(Survey, (study,), (), len(study.instances))))
     return Listing(tuple(found), tuple((_digest([one.item, one.reason]), one) for one in gone))
 
 
@@ -168,13 +164,6 @@ def _files(folder: Path) -> Iterable[Path]:
         folders.sort()
         for name in sorted(names):
             yield Path(parent, name)
-
-
-def _digest_of_file(path: Path) -> str:
-    try:
-        return digest_of(path)[:12]
-    except OSError:
-        return "unreadable"
 
 
 def _digest(texts: Iterable[str]) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from monai_causal.apps.medground.sources.annotated import Annotated, AnnotatedSource, Box
+from monai_causal.data.imagenome import FILES, SCENE_GRAPHS, SUFFIX, read_scene_graph
 
 __all__ = ["source_from_imagenome", "source_from_padchest_gr", "source_from_vindr"]
 
@@ -25,7 +26,6 @@ ORIGINS = {
     "vindr_cxr": "VinDr-CXR: https://physionet.org/content/vindr-cxr (credentialed access; a data use agreement)",
     "padchest_gr": "PadChest-GR: https://bimcv.cipf.es/bimcv-projects/padchest-gr (a form; research use)",
 }
-SCENE_GRAPHS = "silver_dataset/scene_graph"
 VINDR_NOTHING = ("No finding", "Other lesion", "Other lesions", "Other disease", "Other diseases")
 """Of no place, or of no name that a question could ask about."""
 
@@ -44,10 +44,10 @@ def source_from_imagenome(
         seed: of the draw of questions about what is not there.
     """
     graphs = _there(Path(folder) / SCENE_GRAPHS, "imagenome", SCENE_GRAPHS)
-    files = _there(Path(images) / "files", "imagenome", "files (of MIMIC-CXR-JPG)")
-    paths = sorted(graphs.glob("*_SceneGraph.json"))
+    files = _there(Path(images) / FILES, "imagenome", f"{FILES} (of MIMIC-CXR-JPG)")
+    paths = sorted(graphs.glob(f"*{SUFFIX}"))
     if not paths:
-        raise FileNotFoundError(f"{SCENE_GRAPHS} holds no *_SceneGraph.json. {ORIGINS['imagenome']}.")
+        raise FileNotFoundError(f"{SCENE_GRAPHS} holds no *{SUFFIX}. {ORIGINS['imagenome']}.")
     listed = [_scene(path, files, f"scene graph {number}") for number, path in enumerate(paths)]
     return AnnotatedSource("imagenome", listed, seed=seed)
 
@@ -134,37 +134,17 @@ def source_from_padchest_gr(folder: str | os.PathLike[str], seed: int = 0) -> An
 
 def _scene(path: Path, files: Path, item: str) -> Annotated:
     """One scene graph."""
-    graph = json.loads(path.read_text(encoding="utf-8"))
-    for key in ("image_id", "patient_id", "study_id", "objects", "attributes"):
-        if key not in graph:
-            raise ValueError(f"{item} has no {key!r}: it is not Chest ImaGenome's.")
-    regions: dict[str, Box] = {}
-    for one in graph["objects"]:
-        x0, y0, x1, y1 = (float(one[f"original_{key}"]) for key in ("x1", "y1", "x2", "y2"))
-        if x0 < x1 and y0 < y1:
-            regions[one["bbox_name"]] = (x0, y0, x1, y1)
+    graph = read_scene_graph(path, item)
     there: dict[str, list[Box]] = {}
     denied: dict[str, None] = {}
-    for region, said, finding in _attributes(graph["attributes"]):
-        if said == "yes" and region in regions and regions[region] not in there.setdefault(finding, []):
-            there[finding].append(regions[region])
+    for region, said, finding in graph.statements():
+        if said == "yes" and region in graph.regions and graph.regions[region] not in there.setdefault(finding, []):
+            there[finding].append(graph.regions[region])
         elif said == "no":
             denied[finding] = None
-    subject, study = (str(graph[key]).removesuffix(".0") for key in ("patient_id", "study_id"))
-    image = files / f"p{subject[:2]}" / f"p{subject}" / f"s{study}" / f"{graph['image_id']}.jpg"
     findings = {name: boxes for name, boxes in there.items() if boxes}
-    return Annotated(str(graph["image_id"]), image, findings, [one for one in denied if one not in there])
-
-
-def _attributes(content: Any) -> Iterator[tuple[str, str, str]]:
-    """Region, yes or no, and finding of every statement about a finding or a disease."""
-    for one in content:
-        for sentence in one["attributes"]:
-            for text in sentence:
-                kind, _, rest = text.partition("|")
-                said, _, finding = rest.partition("|")
-                if kind in ("anatomicalfinding", "disease") and said in ("yes", "no"):
-                    yield one["bbox_name"], said, finding
+    absent = [one for one in denied if one not in there]
+    return Annotated(graph.identifier, files / graph.picture, findings, absent)
 
 
 def _grounded(findings: list[Any], where: str) -> dict[str, list[Box]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -24,7 +25,8 @@ from monai_causal.apps.medfocus.workflow.sources import FolderSource
 from monai_causal.apps.medfocus.workflow.space import open_space
 from tests.apps.medfocus import scene
 from tests.apps.medfocus.golden import BoxReader
-from tests.apps.medfocus.workflow.stand_in import results_in
+from tests.apps.medfocus.workflow.stand_in import results_in, uid
+from tests.dicom.objects.samples import WORDS, laid
 from tests.dicom.studies import image, lay
 
 SIZE = (128, 192)
@@ -70,6 +72,43 @@ def test_a_phantom_gets_its_result(study: Path, tmp_path: Path) -> None:
     assert b"cardiac silhouette" in report.read_bytes()
     run(study, tmp_path / "two", answer())
     assert results_in(tmp_path / "two") == results_in(tmp_path / "one")
+
+
+def test_a_study_that_lies_any_of_eight_ways_gets_the_same_picture(study: Path, tmp_path: Path) -> None:
+    """From the file to the objects: what people see is upright, what lies on the source is turned as the source is."""
+    upright = pydicom.dcmread(study / "image.dcm")
+    (tmp_path / "studies").mkdir()
+    for words in WORDS:
+        turned = pydicom.dcmread(study / "image.dcm")
+        pixels = laid(upright.pixel_array, words)
+        turned.Rows, turned.Columns = pixels.shape
+        turned.PixelData, turned.PatientOrientation = pixels.tobytes(), words.split("\\")
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+            turned[keyword].value = uid(f"{keyword} {words}".encode())
+        turned.save_as(tmp_path / "studies" / words.replace("\\", ""))
+    found = run(tmp_path / "studies", tmp_path / "out", answer(RunConfig(also=(), kinds=("seg", "sc"))))
+    assert found.counts == {"ok": 8, "skipped": 0, "failed": 0}
+    made: dict[str, dict[str, pydicom.Dataset]] = {}
+    for path in (tmp_path / "out" / "results").glob("*/*.dcm"):
+        one = pydicom.dcmread(path)
+        (words,) = (words for words in WORDS if uid(f"StudyInstanceUID {words}".encode()) == one.StudyInstanceUID)
+        made.setdefault(words, {})[path.name.partition("-")[0]] = one
+    first = made["L\\F"]
+    for words, objects in made.items():
+        np.testing.assert_array_equal(objects["sc"].pixel_array, first["sc"].pixel_array)
+        assert objects["sc"].PatientOrientation == ["L", "F"]
+        for frame, expected in zip(objects["seg"].pixel_array, first["seg"].pixel_array, strict=True):
+            np.testing.assert_array_equal(frame, laid(expected, words))
+    assert len({one["seg"].pixel_array.tobytes() for one in made.values()}) == 8
+    # And upright it is: of the ways to turn the phantom within its size, the picture is like the one that its file has.
+    shown = first["sc"].pixel_array[2 : 5 * SIZE[0] : 5, 2 : 5 * SIZE[1] : 5, 0]
+    alike = {
+        words: np.corrcoef(shown.ravel(), laid(upright.pixel_array, words).reshape(-1))[0, 1]
+        for words in WORDS
+        if words[0] in "LR"
+    }
+    assert max(alike, key=lambda words: alike[words]) == "L\\F"
+    assert alike["L\\F"] > 0.9
 
 
 def test_another_configuration_has_other_uids(study: Path, tmp_path: Path) -> None:

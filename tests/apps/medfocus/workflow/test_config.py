@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 pytest.importorskip("pydicom", reason="extra 'dicom' is not installed")
 
 from monai_causal.apps.medfocus.vlm.prompts import finding_question
 from monai_causal.apps.medfocus.workflow.config import SCHEMA, RunConfig, read_run_config
 from monai_causal.dicom.web.patience import Patience
+from tests.guards.checkout import ROOT
 
 
 def test_without_a_file_the_demo_model_is_asked() -> None:
@@ -38,6 +40,17 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     assert config.patience == Patience(attempts=2)
     assert config.selection is not None
     assert config.selection.keywords == ("Modality",)
+
+
+def test_the_example_names_every_setting_with_its_default() -> None:
+    path = ROOT / "configs" / "medfocus_run.yaml"
+    named = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert set(named) == {"schema", *(one.name for one in fields(RunConfig))}
+    assert set(named["patience"]) == {one.name for one in fields(Patience)}
+    config = read_run_config(path)
+    assert replace(config, rules=None) == RunConfig()
+    assert config.selection is not None
+    assert [one.name for one in config.selection.rules] == ["PA", "AP"]
 
 
 @pytest.mark.parametrize(
