@@ -19,7 +19,7 @@ OUT ?= demo_out
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all bundles label lint format bench clean
+.PHONY: help setup demo test test-all bundles label docs lint format bench clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -33,7 +33,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
 		echo "$(PYTHON) has no venv module: install it (Debian, Ubuntu: apt-get install python3-venv)." >&2; exit 1; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e '.[all,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c constraints.txt -e '.[all,docs,dev]'
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## the main job, offline, into demo_out (OUT=DIR for elsewhere)
@@ -60,6 +60,9 @@ $(LABEL_STAMP): setup.cfg constraints-label.txt
 	$(LABEL_PIP) -e '.[clip,train,label]'
 	@touch $(LABEL_STAMP)
 
+docs: $(STAMP)  ## the documentation, offline, into docs/_build/html; a warning is an error
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -73,4 +76,4 @@ bench: $(STAMP)  ## the engine's benchmark; results go to docs/results
 	$(BIN)/python benchmarks/engine.py --out docs/results
 
 clean:  ## remove .venv, .venv-label and what the tools left behind
-	rm -rf $(VENV) $(LABEL_VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LABEL_VENV) build docs/_build docs/api/generated *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -51,13 +51,15 @@ def _options(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")] = Path("demo_out"),
 ) -> None:
-    """Explain a small network on a phantom.
+    """Explain a segmentation, question a chest study, expose a model that cheats; a report of all of it.
 
-    Runs offline with a bundled network, and writes the explanation and a summary into a folder.
+    Runs offline with the bundled models on phantoms, and writes pictures, maps, DICOM and report.html into a folder.
     """
     from monai_causal.apps.demo import in_words, run_demo
+    from monai_causal.report import write_report
 
-    typer.echo(in_words(run_demo(out), out))
+    typer.echo(in_words(run_demo(out)))
+    typer.echo(f"Look at {write_report(out, title='monai_causal: the demo')}")
 
 
 @app.command(epilog="Example: monai-causal explain --network demo --patch-size 16 --out explained")
@@ -233,6 +235,54 @@ def report(
     from monai_causal.report import in_words, write_report
 
     typer.echo(in_words(write_report(folder, out, images=image or (), title=title)))
+
+
+@app.command(epilog="Example: monai-causal studio --port 5006")
+def studio(
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="PNG, JPEG, BMP, TIFF or NIfTI; a DICOM study of a chest radiograph; or a MONAI bundle, whose first "
+            "sample is opened. By default the phantom of the demo."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Segments an image: a bundle's folder, a network by name, or demo. MONAI's parser evaluates a "
+            "bundle's own expressions: only open bundles that you trust."
+        ),
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="The weights of a network by name.")] = None,
+    out_channels: Annotated[int, typer.Option(help="Channels that the named network gives.")] = 1,
+    chest: Annotated[bool, typer.Option("--chest", help="A picture is a chest radiograph, to ask about.")] = False,
+    vlm: Annotated[
+        str, typer.Option(help="Answers about radiographs: demo, demo-shortcut (they know phantoms only), or a folder.")
+    ] = "demo",
+    donors: Annotated[Path | None, typer.Option(help="A folder of other images to cut pdcr's donors from.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ... By default chosen.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder that results are saved below, when asked to.")] = Path("studio_out"),
+    port: Annotated[int, typer.Option(help="Where to listen on this machine; 0: a free port.")] = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Open an image in the browser, ask about a part of it, and watch the map arrive, coarse to fine.
+
+    The page is served to this machine only, below an address that cannot be guessed, until the command is stopped.
+    """
+    from monai_causal.studio import Start, serve
+
+    start = Start(
+        source=source,
+        model=model,
+        checkpoint=checkpoint,
+        out_channels=out_channels,
+        chest=chest,
+        vlm=vlm,
+        donors=donors,
+        device=device,
+        out=out,
+    )
+    serve(start, port, browser=browser, announce=typer.echo)
 
 
 @app.command(epilog="Example: monai-causal doctor --json")
@@ -686,6 +736,81 @@ def medground_plan(
     typer.echo(in_words(read_paper(config), out))
 
 
+cohort = typer.Typer(
+    help="Many cases: one job for thousands of items, on this machine or on Ray, with a journal that survives kills.",
+    epilog="Example: monai-causal cohort run --config configs/cohort_phantoms.yaml --out cohort",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(cohort, name="cohort")
+
+
+@cohort.command("run", epilog="Example: monai-causal cohort run --config configs/cohort_phantoms.yaml --out cohort")
+def cohort_run(
+    config: Annotated[Path, typer.Option(help="The cohort, YAML or JSON; see configs/cohort_*.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; a cohort that was begun there goes on.")],
+    engine: Annotated[str, typer.Option(help="local, or ray (extra 'ray').")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of a Ray cluster that runs. By default Ray starts here, for this run alone.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="In place of the configuration's.")] = None,
+) -> None:
+    """Do a job with every item of a cohort, or with what is left of it.
+
+    It may be killed at any point; the same command goes on, and every item is done once in effect. The exit status is
+    0 when nothing failed, 1 when items did, and 2 when the run could not be made or had to stop.
+    """
+    from monai_causal.cohort.config import read_config, with_workers
+    from monai_causal.cohort.run import run_cohort
+    from monai_causal.cohort.status import in_words, status_of
+
+    counts = run_cohort(with_workers(read_config(config), workers), out, engine, address)
+    typer.echo(in_words(status_of(out)))
+    raise typer.Exit(1 if counts["failed"] else 0)
+
+
+@cohort.command("status", epilog="Example: monai-causal cohort status cohort --json")
+def cohort_status(
+    folder: Annotated[Path, typer.Argument(help="Of a cohort; it may be running.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+) -> None:
+    """Show how far a cohort is, what failed and why, and how long the rest will take."""
+    import json
+
+    from monai_causal.cohort.status import in_words, status_of
+
+    status = status_of(folder)
+    typer.echo(json.dumps(status.as_dict(), indent=2) if as_json else in_words(status))
+
+
+@cohort.command("retry", epilog="Example: monai-causal cohort retry cohort --failed")
+def cohort_retry(
+    folder: Annotated[Path, typer.Argument(help="Of a cohort that nobody is working on.")],
+    failed: Annotated[bool, typer.Option("--failed", help="Items that failed.")] = False,
+    damaged: Annotated[bool, typer.Option("--damaged", help="Items whose outputs are gone or changed.")] = False,
+    item: Annotated[list[int] | None, typer.Option(help="The item of this number; may be given again.")] = None,
+) -> None:
+    """Let items be done again by the next `cohort run`."""
+    from monai_causal.cohort.run import retry_items
+
+    count = retry_items(folder, failed=failed, damaged=damaged, items=item or ())
+    typer.echo(f"{count} items are pending again; the same 'cohort run' does them")
+
+
+@cohort.command("gather", epilog="Example: monai-causal cohort gather cohort")
+def cohort_gather(
+    folder: Annotated[Path, typer.Argument(help="Of a cohort, finished or not.")],
+    to: Annotated[Path | None, typer.Option(help="Folder for the tables. [FOLDER/tables]")] = None,
+) -> None:
+    """Write Parquet tables of all results, and what they say: shares, mean maps, comparisons, outliers first."""
+    from monai_causal.cohort.answers import in_words, write_answers
+    from monai_causal.cohort.gather import gather
+
+    tables = folder / "tables" if to is None else to
+    gather(folder, tables)
+    typer.echo(in_words(write_answers(tables), tables))
+
+
 dicom = typer.Typer(
     help="DICOM studies as hospitals send them.",
     epilog="Example: monai-causal dicom inspect study",
@@ -738,6 +863,30 @@ def dicom_phantom(
     typer.echo(write_phantom_study(seed, out, size, kind, findings=finding or None))  # type: ignore[arg-type]
 
 
+@dicom.command(
+    "from-explanation", epilog="Example: monai-causal dicom from-explanation explained --series ct --out objects"
+)
+def dicom_from_explanation(
+    explained: Annotated[Path, typer.Argument(help="A folder that monai-causal explain wrote about a volume.")],
+    series: Annotated[Path, typer.Option(help="The CT or MR series that the volume came from: a folder or DICOMDIR.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to; made if it is not there.")],
+    uid: Annotated[
+        str | None, typer.Option(help="Where there are several series: the UID of one, or its digest.")
+    ] = None,
+) -> None:
+    """Write a map and the regions that matter as DICOM objects that lie on the slices of their series.
+
+    The map has to have the series' own voxels, in whatever order: as NIfTI converters and MONAI's readers leave them.
+    """
+    from monai_causal.apps.explain.dicom_content import written_content
+    from monai_causal.dicom.objects.volumes import write_volume_objects
+
+    content = written_content(explained)
+    out.mkdir(parents=True, exist_ok=True)
+    for one in write_volume_objects(series, content, out, series=uid):
+        typer.echo(f"{one.kind}: {one.path.name}")
+
+
 @dicom.command("verify", epilog="Example: monai-causal dicom verify results --json")
 def dicom_verify(
     path: Annotated[Path, typer.Argument(help="A folder (with all below it) or a file of results.")],
@@ -771,7 +920,7 @@ def dicom_deidentify(
         list[str] | None,
         typer.Option(
             help="Of PS3.15 E.3; may be given again: retain-uids, retain-full-dates, retain-modified-dates, "
-            "retain-patient-characteristics, retain-device-identity, retain-institution-identity."
+            "retain-patient-characteristics, retain-device-identity, retain-institution-identity, retain-safe-private."
         ),
     ] = None,
     burned_in: Annotated[

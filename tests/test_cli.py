@@ -119,10 +119,11 @@ def test_a_bug_keeps_its_traceback(error: Exception, monkeypatch: pytest.MonkeyP
 def test_demo_hands_its_folder_on_and_prints_where_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in = types.ModuleType("monai_causal.apps.demo")
     stand_in.run_demo = lambda out: {"folder": out}  # type: ignore[attr-defined]
-    stand_in.in_words = lambda summary, out: f"look at {out} == {summary['folder']}"  # type: ignore[attr-defined]
+    stand_in.in_words = lambda summary: f"did all in {summary['folder']}"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "monai_causal.apps.demo", stand_in)
-    assert run("demo").output == "look at demo_out == demo_out\n"
-    assert run("demo", "--out", "elsewhere").output == "look at elsewhere == elsewhere\n"
+    monkeypatch.setattr("monai_causal.report.write_report", lambda out, title: out / "report.html")
+    assert run("demo").output == "did all in demo_out\nLook at demo_out/report.html\n"
+    assert "elsewhere/report.html" in run("demo", "--out", "elsewhere").output
 
 
 @pytest.mark.parametrize(("ok", "status"), [(True, 0), (False, 1)])

@@ -15,7 +15,7 @@ import pytest
 from monai_causal.extras import OPTIONAL, MissingExtraError, install_command, require
 from tests.guards.checkout import ROOT, modules
 
-NOT_IN_ALL = {"all", "dev", "jpeg-gpl", "label", "ray"}
+NOT_IN_ALL = {"all", "dev", "docs", "jpeg-gpl", "label", "ray"}
 
 
 def extras_of_setup_cfg() -> dict[str, list[str]]:

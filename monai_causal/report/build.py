@@ -24,6 +24,7 @@ from monai_causal.report.page import render
 from monai_causal.report.pictures import bar, encode_file, extent
 from monai_causal.report.planes import planes_of
 from monai_causal.report.tables import Table, read_csv, rows_of_json, table_of
+from monai_causal.report.thinning import thinned
 
 __all__ = ["NAME", "in_words", "write_report"]
 
@@ -95,7 +96,7 @@ def _page(contents: Contents, originals: Originals, title: str | None) -> Page:
     return Page(
         title or contents.name(contents.root),
         (*facts, ("report made by", f"monai_causal {__version__}")),
-        tuple(cases),
+        thinned(cases),
         tuple(volumes),
         tables,
         [chart for table in tables for chart in charts_of(table)],

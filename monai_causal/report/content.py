@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -11,6 +10,7 @@ from typing import Any, Literal
 __all__ = ["Case", "Fact", "Gallery", "Page", "Plane", "Region", "Scale", "Slice", "Text", "Token", "View", "number"]
 
 Role = Literal["supports", "suppresses", "none"]
+ROLES: tuple[Role, ...] = ("supports", "suppresses", "none")
 Fact = tuple[str, str]
 """A name and what stands beside it."""
 
@@ -78,6 +78,11 @@ class Region:
     drawn: bool = False
     note: str = ""
 
+    @property
+    def estimate(self) -> tuple[float | None, float | None, float | None]:
+        """The effect and the ends of its interval."""
+        return self.effect, self.low, self.high
+
 
 @dataclass(frozen=True)
 class Token:
@@ -111,6 +116,7 @@ class View:
         planes: one for a picture, three for a volume, none where there is nothing to show.
         regions: all of them; ``listed`` are those that the table shows.
         listed: indices into ``regions``, the strongest first.
+        measured: how many regions there are, where ``regions`` are not all of them.
         outline: a box that the question was about.
         tokens: the answer with its effects.
         profile: rows of label, count and share.
@@ -137,13 +143,15 @@ class View:
     figure: str = ""
     note: str = ""
     scale: Scale | None = None
+    measured: int = 0
 
     @property
     def data(self) -> list[list[Any]]:
-        """Regions for the page's script: name, flat box, effect, low, high, draws, role, whether chosen."""
+        """Regions for the page's script: name, flat box, role, whether chosen, draws, and as they are read the effect
+        and its interval's ends. Numbers are put into words here alone, so that all of a page reads alike."""
         return [
-            [one.name, [edge for span in one.box or () for edge in span], _short(one.effect), _short(one.low),
-             _short(one.high), one.draws, one.role, int(one.chosen)]
+            [one.name, [edge for span in one.box or () for edge in span], ROLES.index(one.role), int(one.chosen),
+             one.draws, *(None if value is None else number(value, True, "-") for value in one.estimate)]
             for one in self.regions
         ]  # fmt: skip
 
@@ -191,7 +199,7 @@ class Page:
     left_out: tuple[str, ...] = field(default=())
 
 
-def number(value: float | None, signed: bool = False) -> str:
+def number(value: float | None, signed: bool = False, minus: str = "\u2212") -> str:
     """A number for people: three digits that matter, a true minus, and a dash for what there is not.
 
     Example:
@@ -203,8 +211,4 @@ def number(value: float | None, signed: bool = False) -> str:
     sign = "+" if signed and value > 0 else ""
     size = abs(value)
     text = f"{value:,.0f}" if size >= 1000 and size != float("inf") else f"{value:.3g}"
-    return (sign + text).replace("-", "\u2212", 1) if value < 0 else sign + text
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
+    return (sign + text).replace("-", minus, 1) if value < 0 else sign + text

@@ -114,7 +114,7 @@ def _view(folder: Path, summary: Mapping[str, Any], originals: Originals, room: 
         regions,
         _strongest(regions),
         None if not box else tuple((int(low), int(high)) for low, high in box),
-        f"What was asked about ({said(asked)}, {number(summary['roi']['voxels'])} voxels)" if asked else "",
+        f"What was asked about ({_where(asked)}, {number(summary['roi']['voxels'])} voxels)" if asked else "",
         profile=_profile(result.get("profile")),
         facts=(
             *facts_of({name: summary[name] for name in _SETTINGS if name in summary}),
@@ -128,6 +128,13 @@ def _view(folder: Path, summary: Mapping[str, Any], originals: Originals, room: 
         note=" ".join(notes),
         scale=_scale(signed, limit, summary["unit"]),
     )
+
+
+def _where(asked: Any) -> str:
+    """A rule by its name, a box as the command takes it: ``72:104, 88:120``."""
+    if not isinstance(asked, list):
+        return said(asked)
+    return ", ".join(f"{start}:{stop}" for start, stop in asked)
 
 
 def _conclusion(summary: Mapping[str, Any], regions: int) -> str:

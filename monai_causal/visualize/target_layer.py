@@ -66,6 +66,7 @@ def deepest_layer(network: nn.Module, batch: Tensor, *extra: Any) -> str:
     finally:
         for handle in handles:
             handle.remove()
+    seen = [(name, output) for name, output in seen if output.requires_grad]  # others do not even hang on the image
     linked: Sequence[Tensor | None] = []
     if seen and answer.requires_grad:
         linked = torch.autograd.grad(answer, [output for _, output in seen], allow_unused=True)

@@ -21,7 +21,7 @@ LEVELS = (
     {"intervene", "networks", "dicom", "data"},
     {"visualize", "metrics", "losses", "transforms", "inferers"},
     {"apps"},
-    {"report", "cohort", "label", "doctor", "cli", "__main__"},
+    {"report", "studio", "cohort", "label", "doctor", "cli", "__main__"},
 )
 GROUND = 1
 LEVEL_OF = {name: level for level, names in enumerate(LEVELS) for name in names}

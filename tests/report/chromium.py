@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import itertools
 import json
 import os
@@ -47,7 +48,8 @@ class Chromium:
         self._read, from_browser = os.pipe()
 
         def as_three_and_four() -> None:  # where the browser looks for its pipes
-            high = [os.dup(to_browser), os.dup(from_browser)]
+            # Away from 3 and 4 first: a descriptor that is there already would stay closed to the browser.
+            high = [fcntl.fcntl(one, fcntl.F_DUPFD, 10) for one in (to_browser, from_browser)]
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
 
@@ -79,13 +81,13 @@ class Chromium:
         os.close(self._write)
         self._profile.cleanup()
 
-    def open(self, path: Path, width: int = 1280, height: int = 900, dark: bool = False) -> None:
-        """Open a file and wait until all of it is there."""
+    def open(self, page: Path | str, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+        """Open a file or an address and wait until all of it is there."""
         self.resize(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self._loaded = False
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         end = time.monotonic() + self.timeout
         while not self._loaded:
             self._event(end)
@@ -105,14 +107,40 @@ class Chromium:
         """Put the pointer somewhere."""
         self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    def click(self, x: float, y: float) -> None:
+        """Click somewhere."""
+        self.move(x, y)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def type(self, text: str) -> None:
+        """Type where the focus is."""
+        self.call("Input.insertText", text=text)
+
+    def until(self, script: str, seconds: float = 60.0) -> Any:
+        """The value of an expression as soon as it says something true."""
+        end = time.monotonic() + seconds
+        while not (value := self.run(script)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"not true within {seconds:g} s: {script}")
+            time.sleep(0.1)
+        return value
+
     def press(self, key: str) -> None:
         """Press a key where the focus is."""
-        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=key if len(key) == 1 else "")
-        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+        text, code = {"Enter": ("\r", 13), "Tab": ("", 9)}.get(key, (key if len(key) == 1 else "", 0))
+        number = {"windowsVirtualKeyCode": code} if code else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, **number)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **number)
 
-    def screenshot(self, path: Path) -> None:
-        """What the window shows."""
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
+    def screenshot(self, path: Path, whole: bool = False) -> None:
+        """What the window shows, or the whole page."""
+        options: dict[str, Any] = {}
+        if whole:
+            size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+            clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 12_000), "scale": 1}
+            options = {"captureBeyondViewport": True, "clip": clip}
+        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", **options)["data"]))
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the DevTools protocol."""

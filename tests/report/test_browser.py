@@ -57,7 +57,33 @@ def middle(browser: Chromium, selector: str, x: float = 0.5, y: float = 0.5) -> 
     return box[0] + x * box[2], box[1] + y * box[3]
 
 
-CASE = "#case-1 [data-view='{view}']"
+# Texts whose colour is too near to that of what lies behind them (WCAG 2.2, 1.4.3).
+CONTRAST = """
+(() => {
+  const part = (v) => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; };
+  const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+  const over = (front, back) => {
+    const a = front[3] ?? 1;
+    return [0, 1, 2].map((at) => a * front[at] + (1 - a) * back[at]);
+  };
+  const light = ([r, g, b]) => 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+  const behind = (node) => {
+    if (!node) return [255, 255, 255];
+    const own = numbers(getComputedStyle(node).backgroundColor);
+    return (own[3] ?? 1) === 1 ? own.slice(0, 3) : over(own, behind(node.parentElement));
+  };
+  const faint = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const text = [...node.childNodes].some((one) => one.nodeType === 3 && one.textContent.trim());
+    if (!text || node.closest("script, style, svg") || node.checkVisibility() === false) continue;
+    const back = behind(node), front = over(numbers(getComputedStyle(node).color), back);
+    const [high, low] = [light(front), light(back)].sort((a, b) => b - a);
+    const ratio = (high + 0.05) / (low + 0.05);
+    if (ratio < 4.5) faint.push(`${node.tagName}.${node.className}: ${ratio.toFixed(2)}`);
+  }
+  return [...new Set(faint)];
+})()
+"""
 
 
 def view_of(browser: Chromium, method: str) -> str:
@@ -78,7 +104,7 @@ def test_hover_tells_region_effect_interval_and_draws(opened: Chromium) -> None:
     opened.move(*middle(opened, stage, 12 / 32, 12 / 32))
     said = opened.run(f"document.querySelector({view!r}).textContent")
     assert said == (
-        "Region 5: \u221212.5 Dice points (95 % interval \u221213.8 to \u221211.3) from 7 draws; supports the answer, "
+        "Region 5: \u221212.5 Dice points (95 % interval \u221213.8 to \u221211.2) from 7 draws; supports the answer, "
         "named by the method."
     )
     assert opened.run("document.querySelector('[data-test=hover] .mark').getAttribute('width')") == "8"
@@ -146,9 +172,67 @@ def test_a_column_sorts_by_its_numbers_and_back(opened: Chromium) -> None:
     assert opened.run(click.replace("{place}", "2")) == ["ascending", ["beta", "gamma", "alpha"]]
 
 
-def test_nothing_is_wider_than_a_telephone(opened: Chromium) -> None:
-    opened.resize(400, 800)
-    assert opened.run("document.documentElement.scrollWidth") <= 400
+def test_hover_and_table_say_the_same_numbers(opened: Chromium) -> None:
+    row = "document.querySelector('.explained[data-unit=\"Dice points\"] tr[data-r]')"
+    cells = opened.run(f"[...{row}.cells].slice(1, 4).map(cell => cell.textContent.trim())")
+    opened.run(f"{row}.click()")
+    said = opened.run(f"{row}.closest('.explained').querySelector('.readout').textContent")
+    assert cells == ["\u221212.5", "\u221213.8 to \u221211.2", "7"]  # -11.25 is a tie, which two roundings would break
+    assert f"{cells[0]} Dice points (95 % interval {cells[1]}) from {cells[2]} draws" in said
+
+
+@pytest.mark.parametrize(("plane", "first", "end"), [(0, 24, 32), (1, 24, 32), (2, 24, 32)])
+def test_the_box_that_was_asked_about_is_on_its_slices_only(opened: Chromium, plane: int, first: int, end: int) -> None:
+    seen = opened.run(
+        f"(() => {{ const v = document.querySelector('.planes.three').querySelectorAll('.viewer')[{plane}];"
+        "const s = v.querySelector('.slice'), r = v.querySelector('rect.asked'), found = [];"
+        "const look = () => r.getAttribute('visibility') === 'visible';"
+        "found.push(['start', Number(v.querySelector('output').value), look()]);"
+        "for (let at = Number(s.min); at <= Number(s.max); at++) { s.value = at; s.dispatchEvent(new Event('input'));"
+        "found.push(['', Number(v.querySelector('output').value), look()]); } return found; })()"
+    )
+    assert len(seen) == 1 + (24, 32, 40)[plane]
+    assert [(index, shown) for _, index, shown in seen] == [(index, first <= index < end) for _, index, _ in seen]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_wider_than_the_window(opened: Chromium, page: Path, width: int, dark: bool) -> None:
+    opened.open(page, width, 800, dark)
+    assert opened.run("document.documentElement.scrollWidth") <= width
+    # A screen reader and a reader with poor eyes: letters stand out from what is behind them by 4.5 to 1 at least.
+    faint = opened.run(CONTRAST)
+    assert faint == []
+
+
+def test_what_is_folded_away_is_printed(opened: Chromium) -> None:
+    opened.run("dispatchEvent(new Event('beforeprint'))")
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    try:
+        shown = opened.run(
+            "[...document.querySelectorAll('table.effects')].every(t => t.closest('details').open) &&"
+            " getComputedStyle(document.querySelector('.controls')).display === 'none' &&"
+            " [...document.querySelectorAll('.scroll')].every(e => e.scrollHeight <= e.clientHeight + 1) &&"
+            " document.documentElement.scrollWidth <= innerWidth"
+        )
+    finally:
+        opened.call("Emulation.setEmulatedMedia", media="")
+    assert shown is True
+
+
+def test_hostile_texts_are_read_as_they_are(browser: Chromium, tmp_path: Path) -> None:
+    hostile = '<script>document.title="owned"</script>"\' \u202e\u05d0\u05d1 {{ 7 * 7 }}'
+    samples.explained(tmp_path / "r" / "a", digest=hostile, notes=(hostile,))
+    samples.attributed(tmp_path / "r" / "1.json", question=hostile + "x" * 10_000)
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.open(write_report(tmp_path / "r", title=hostile), 400)
+    assert str(browser.run("document.title")).startswith(hostile)
+    assert browser.run("document.querySelector('h1').textContent") == hostile
+    assert browser.run(f"[...document.querySelectorAll('.warnings li')].some(e => e.textContent === {hostile!r})")
+    assert browser.run("document.documentElement.scrollWidth") <= 400
+    assert browser.run("document.querySelectorAll('script:not([type])').length") == 1
+    assert (browser.complaints, browser.requests) == ([], [])
 
 
 def test_a_picture_is_enlarged_and_closed_again(opened: Chromium) -> None:

@@ -60,8 +60,8 @@ def test_a_case_says_all_that_its_record_says(page: Reading) -> None:
         assert text in page.text
     data = [json.loads(text) for tag, text in page.texts if tag == "script" and text.startswith('[["5"')]
     flat = [8, 16, 8, 16]
-    assert data[0][0] == ["5", flat, -12.5, -13.75, -11.25, 7, "supports", 1]
-    assert data[0][1] == ["6", [16, 24, 16, 24], 3.0, 2.5, 3.5, 9, "suppresses", 1]
+    assert data[0][0] == ["5", flat, 0, 1, 7, "-12.5", "-13.8", "-11.2"]
+    assert data[0][1] == ["6", [16, 24, 16, 24], 1, 1, 9, "+3", "+2.5", "+3.5"]
 
 
 def test_the_answer_s_words_are_coloured_by_what_they_lose(page: Reading) -> None:

@@ -65,6 +65,25 @@ def test_the_only_convolution_is_taken() -> None:
     assert deepest_layer(nn.Sequential(nn.Conv2d(1, 2, 3, padding=1)), torch.rand(1, 1, 8, 8)) == "0"
 
 
+class OnFrozenFeatures(nn.Module):
+    """Its encoder runs without gradients, as MCDRL's frozen one: nothing before the head hangs on the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Conv2d(1, 4, 3, stride=8, padding=1)
+        self.head = nn.Conv2d(4, 4, 3, padding=1)
+        self.up = nn.ConvTranspose2d(4, 1, 8, stride=8)
+
+    def forward(self, image: Tensor) -> Tensor:
+        with torch.no_grad():
+            cells = self.encoder(image)
+        return self.up(self.head(cells))
+
+
+def test_a_layer_of_an_encoder_without_gradients_does_not_count() -> None:
+    assert deepest_layer(OnFrozenFeatures(), torch.rand(1, 1, 16, 16)) == "head"
+
+
 def test_no_hook_stays_where_the_forward_fails() -> None:
     network = Gated()
     with pytest.raises(RuntimeError):

@@ -9,11 +9,13 @@ import torch
 
 from monai_causal.networks.nets import UNet
 
-__all__ = ["HELD_OUT", "WEIGHTS", "build_demo_network", "load_demo_network"]
+__all__ = ["HELD_OUT", "SEED", "WEIGHTS", "build_demo_network", "load_demo_network"]
 
 WEIGHTS = Path(__file__).with_name("shapes_unet.pt")
 HELD_OUT = 1_000_000
 """Phantom seeds from here on are never trained on."""
+SEED = HELD_OUT + 4
+"""Of the phantom that the network is asked about where nobody names an image."""
 
 
 def build_demo_network() -> UNet:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Train the demo's network: ``python -m monai_causal.apps.demo.train``.
+"""Train the demo's network: ``python -m monai_causal.apps.explain.demo_training``.
 
 A small U-Net learns on shapes phantoms to mark an object and to tell its class, which only a marker elsewhere shows.
 What it has to look at is therefore known before anybody explains it.
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from monai_causal.apps.demo.network import HELD_OUT, WEIGHTS, build_demo_network
+from monai_causal.apps.explain.demo_network import HELD_OUT, WEIGHTS, build_demo_network
 from monai_causal.apps.study.training import fit
 from monai_causal.data.phantoms import shapes
 from monai_causal.files import draft_of

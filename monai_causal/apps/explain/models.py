@@ -11,7 +11,7 @@ from typing import Any
 from monai.inferers import Inferer, SlidingWindowInferer
 from torch import nn
 
-from monai_causal.apps.demo.network import WEIGHTS, load_demo_network
+from monai_causal.apps.explain.demo_network import WEIGHTS, load_demo_network
 from monai_causal.apps.explain.weights import digest_of, load_weights
 from monai_causal.intervene.scores import Activation
 from monai_causal.networks.nets import build_network

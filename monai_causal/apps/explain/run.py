@@ -4,32 +4,33 @@
 from __future__ import annotations
 
 import time
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
-from monai_causal.apps.explain.bundles import Bundle, open_bundle
-from monai_causal.apps.explain.methods import METHODS, Method, Question
-from monai_causal.apps.explain.models import DEMO, Model, named_model
+from monai_causal.apps.explain.bundles import Bundle
+from monai_causal.apps.explain.methods import METHODS, Found, Method, Question
+from monai_causal.apps.explain.models import DEMO, Model
+from monai_causal.apps.explain.opened import Opened, edges, open_image
 from monai_causal.apps.explain.pictures import draw
 from monai_causal.apps.explain.request import Request
-from monai_causal.apps.explain.scenes import Scene, bundle_scene, own_scene, phantom_scene
+from monai_causal.apps.explain.scenes import Scene
 from monai_causal.apps.explain.weights import digest_of
 from monai_causal.data.banks import DonorBank, phantom_bank
 from monai_causal.data.readers import PICTURES, VOLUMES
 from monai_causal.files import draft_of, write_json
-from monai_causal.intervene import DonorPatchFill, Evaluator, Fill, InpaintFill, MeanFill
-from monai_causal.intervene.execution.session import is_out_of_memory
+from monai_causal.intervene import DonorPatchFill, Fill, InpaintFill, MeanFill
 from monai_causal.intervene.scores import hard_answer
 from monai_causal.versions import versions
 from monai_causal.visualize.rois import RoI
 
-__all__ = ["explain", "in_words"]
+__all__ = ["Explanation", "ask", "donors_of", "explain", "in_words"]
 
 SCHEMA = "monai_causal/explain/1"
 CAVEAT = "This explains a model. It is no statement about a patient."
@@ -37,38 +38,79 @@ PATHS = ("out", "image", "checkpoint", "bundle", "label", "bank", "donors")
 """Fields of a request that never reach a file: images and models are known by their digests."""
 
 
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """An answer, before it is written.
+
+    Attributes:
+        found: on the network's grid.
+        map: ``(*spatial)``, on the stored image's.
+        summary: what ``summary.json`` will hold.
+        opened: what was asked about.
+        answer: the network's own, bool ``(*spatial)`` on its grid.
+    """
+
+    found: Found
+    map: Tensor
+    summary: dict[str, Any]
+    opened: Opened
+    answer: Tensor
+
+    def write(self, out: Path) -> None:
+        """Write the folder that :func:`explain` describes."""
+        scene, label, method = self.opened.scene, self.opened.label, METHODS[self.summary["method"]]
+        out.mkdir(parents=True, exist_ok=True)
+        _save_map(out / "map.nii.gz", self.map, scene)
+        _save_image(out, scene)
+        if self.found.result is not None:
+            self.found.result.save(out / "pdcr")
+        class_idx = self.summary["class"]
+        draw(out / "explanation.png", scene, method, self.found, self.map, self.answer, label, class_idx)
+        write_json(out / "summary.json", self.summary)
+
+
 def explain(request: Request) -> dict[str, Any]:
     """Answer a request.
 
-    Writes to ``request.out``: ``explanation.png``; ``map.nii.gz``, which lies on the image; for PdCR ``pdcr/``, what
-    ``PdCRResult.save`` writes, on the network's own grid; and ``summary.json``, whose content is returned.
+    Writes to ``request.out``: ``explanation.png``; ``map.nii.gz``, which lies on the image; the image itself as it is
+    shown, ``image.png`` or of a volume ``image.nii.gz``; for PdCR ``pdcr/``, what ``PdCRResult.save`` writes, on the
+    network's own grid; and ``summary.json``, whose content is returned.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     summary = explain(Request(Path(folder), network="demo", method="ega"))
         ...     sorted(path.name for path in Path(folder).iterdir())
-        ['explanation.png', 'map.nii.gz', 'summary.json']
+        ['explanation.png', 'image.png', 'map.nii.gz', 'summary.json']
+    """
+    explanation = ask(open_image(request), request)
+    explanation.write(request.out)
+    return explanation.summary
+
+
+def ask(opened: Opened, request: Request, replaced: tuple[Fill, dict[str, Any]] | None = None) -> Explanation:
+    """Answer a request about an image and a model that are open already; nothing is written.
+
+    Args:
+        opened: what :func:`open_image` made of this request, or of one that differs in the question only.
+        request: the question.
+        replaced: what PdCR replaces regions by in place of the request's donors, and what the summary says of it.
     """
     started = time.perf_counter()
-    device = request.chosen_device()
-    scene, model, bundle = _read(request, device)
-    if model.channels is not None and model.channels != scene.image.shape[1]:
-        raise ValueError(f"the network takes {model.channels} channels, this image has {scene.image.shape[1]}.")
+    scene, model, device = opened.scene, opened.model, opened.device
     method = METHODS[request.method]
-    label = None if request.label is None else scene.label(request.label)
-    output = _first_answer(model, scene, device)
-    class_idx = _asked_class(request.class_idx, output, label, model)
-    answer = hard_answer(output, class_idx or 0, model.activation, model.threshold)[0].cpu()
+    label = opened.label
+    class_idx = _asked_class(request.class_idx, opened.output, label, model)
+    answer = opened.answer(class_idx)
     target = answer if label is None else label > 0 if class_idx is None else label == class_idx
     if not target.any():
         holder = "the network's answer" if label is None else "the label"
         raise ValueError(f"{holder} holds nothing of class {class_idx or 1}: there is nothing to explain.")
     axes = len(scene.grid.shape)
-    patch_size = _edges(request.patch_size, 8 if axes == 2 else 16, axes, "patch-size")
-    fill, replaced_by = (
-        _fill(request, scene, bundle, patch_size) if request.method == "pdcr" else (MeanFill(), {"kind": method.fill})
-    )
+    patch_size = edges(request.patch_size, 8 if axes == 2 else 16, axes, "patch-size")
+    if request.method != "pdcr":
+        replaced = (MeanFill(), {"kind": method.fill})
+    fill, replaced_by = replaced or donors_of(request, opened, patch_size)
     roi = request.roi or method.roi
     question = Question(
         scene.image,
@@ -79,8 +121,8 @@ def explain(request: Request) -> dict[str, Any]:
         label,
         fill,
         patch_size,
-        _edges(request.roi_size, 32, axes, "roi-size"),
-        None if request.grid is None else _edges(request.grid, 1, axes, "grid"),
+        edges(request.roi_size, 32, axes, "roi-size"),
+        None if request.grid is None else edges(request.grid, 1, axes, "grid"),
         request.rule,
         request.n_samples,
         request.tau,
@@ -120,17 +162,11 @@ def explain(request: Request) -> dict[str, Any]:
         "replaced_by": replaced_by,
         "findings": {**found.findings, **_extremes(heat, method)},
         "notes": scene.notes,
-        "seconds": round(time.perf_counter() - started, 2),
+        "seconds": round(opened.seconds + time.perf_counter() - started, 2),
         "versions": versions("monai", "torch", "numpy"),
         "caveat": CAVEAT,
     }
-    request.out.mkdir(parents=True, exist_ok=True)
-    _save_map(request.out / "map.nii.gz", heat, scene)
-    if found.result is not None:
-        found.result.save(request.out / "pdcr")
-    draw(request.out / "explanation.png", scene, method, found, heat, answer, label, class_idx)
-    write_json(request.out / "summary.json", summary)
-    return summary
+    return Explanation(found, heat, summary, opened, answer)
 
 
 def in_words(summary: dict[str, Any], out: Path) -> str:
@@ -154,41 +190,6 @@ def in_words(summary: dict[str, Any], out: Path) -> str:
     return "\n".join(lines)
 
 
-def _read(request: Request, device: torch.device) -> tuple[Scene, Model, Bundle | None]:
-    if request.bundle is not None:
-        assert request.image is not None
-        bundle = open_bundle(request.bundle, device)
-        return bundle_scene(request.image, bundle), bundle.model, bundle
-    assert request.network is not None
-    scene = phantom_scene() if request.image is None else own_scene(request.image, request.intensities)
-    axes = len(scene.grid.shape)
-    window = None if request.window is None else _edges(request.window, 1, axes, "window")
-    channels = scene.image.shape[1]
-    model = named_model(
-        request.network, request.checkpoint, channels, request.out_channels, axes, window, request.overlap
-    )
-    return scene, model, None
-
-
-def _first_answer(model: Model, scene: Scene, device: torch.device) -> Tensor:
-    """The network's output ``(1, K, *spatial)``; here shows whether the network can take the image at all."""
-    try:
-        output = Evaluator(model.network, inferer=model.inferer, device=device).answer(scene.image)
-    except RuntimeError as error:  # what torch raises where shapes do not fit
-        if is_out_of_memory(error):
-            raise ValueError(
-                f"memory ran out on an image of {tuple(scene.image.shape)}: use a sliding window, or another device."
-            ) from error
-        raise ValueError(
-            f"the network cannot take an image of shape {tuple(scene.image.shape)}: {' '.join(str(error).split())}"
-        ) from error
-    if output.shape[2:] != scene.image.shape[2:]:
-        raise ValueError(
-            f"the network answers {tuple(output.shape)} to {tuple(scene.image.shape)}: one answer per voxel is needed."
-        )
-    return output
-
-
 def _asked_class(given: int | None, output: Tensor, label: Tensor | None, model: Model) -> int | None:
     """The class; ``None`` for a network of one channel. Where none is given, the one that most voxels hold."""
     count = output.shape[1]
@@ -207,10 +208,9 @@ def _asked_class(given: int | None, output: Tensor, label: Tensor | None, model:
     return int(held.argmax())
 
 
-def _fill(
-    request: Request, scene: Scene, bundle: Bundle | None, patch_size: tuple[int, ...]
-) -> tuple[Fill, dict[str, Any]]:
-    """What regions are replaced by, and what a summary says of it."""
+def donors_of(request: Request, opened: Opened, patch_size: tuple[int, ...]) -> tuple[Fill, dict[str, Any]]:
+    """What the request replaces regions by, and what a summary says of it."""
+    scene, bundle = opened.scene, opened.bundle
     if request.bank is not None:
         bank = DonorBank.load(request.bank)
     elif request.donors is not None:
@@ -243,14 +243,6 @@ def _prepared_donors(folder: Path, bundle: Bundle, patch_size: tuple[int, ...], 
     return DonorBank.cut(items, patch_size, source=f"{len(paths)} files through a bundle's pre-processing", **options)
 
 
-def _edges(given: tuple[int, ...] | None, default: int, axes: int, name: str) -> tuple[int, ...]:
-    edges = (default,) if given is None else given
-    edges = edges * axes if len(edges) == 1 else edges
-    if len(edges) != axes or min(edges) < 1:
-        raise ValueError(f"{name}={given}: one positive number, or one for each of {axes} axes.")
-    return edges
-
-
 def _settings(request: Request, patch_size: tuple[int, ...]) -> dict[str, Any]:
     named = {one.name: getattr(request, one.name) for one in fields(request) if one.name not in PATHS}
     return {**named, "roi": _as_list(request.roi), "patch_size": list(patch_size)}
@@ -278,6 +270,18 @@ def _extremes(heat: Tensor, method: Method) -> dict[str, Any]:
             voxel = [int(index) for index in np.unravel_index(int(place), tuple(heat.shape))]
             found[f"strongest_{name}"] = {"value": sign * float(value), "voxel": voxel}
     return found
+
+
+def _save_image(out: Path, scene: Scene) -> None:
+    """The image as it is shown, for pages that show the results: 8 bits, colour where there are three channels."""
+    stored = scene.stored.float().clamp(0, 1).numpy()
+    shown = np.rint(255 * (np.moveaxis(stored, 0, -1) if len(stored) == 3 else stored[0])).astype(np.uint8)
+    if len(scene.own.shape) == 2:
+        with draft_of(out / "image.png") as draft:
+            Image.fromarray(shown).save(draft)
+    else:
+        with draft_of(out / "image.nii.gz") as draft:
+            nib.save(nib.Nifti1Image(shown, scene.affine), draft)
 
 
 def _save_map(path: Path, heat: Tensor, scene: Scene) -> None:

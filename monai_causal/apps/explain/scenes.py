@@ -12,8 +12,8 @@ from monai.data import MetaTensor
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monai_causal.apps.demo import SEED
 from monai_causal.apps.explain.bundles import Bundle
+from monai_causal.apps.explain.demo_network import SEED
 from monai_causal.apps.explain.grids import Grid, affine_of, resample
 from monai_causal.apps.explain.weights import digest_of
 from monai_causal.data.banks import image_digest
@@ -83,7 +83,7 @@ def own_scene(path: Path, intensities: tuple[float, float] | None = None) -> Sce
 
 
 def phantom_scene() -> Scene:
-    """The phantom of ``monai-causal demo``."""
+    """The phantom that goes with the network ``"demo"``."""
     image = torch.from_numpy(shapes(SEED).image)
     return _same(image, image_digest(image))
 

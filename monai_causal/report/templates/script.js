@@ -40,12 +40,10 @@
     shown();
   }
 
-  const figure = (value) => {
-    if (value === null) return "\u2013";
-    return (value > 0 ? "+" : "") + String(Number(value.toPrecision(3))).replace("-", "\u2212");
-  };
-  const does = { supports: "supports the answer", suppresses: "suppresses the answer", none: "no effect to speak of" };
-  const inWords = ([name, box, effect, low, high, draws, role, chosen], unit) => {
+  const does = ["supports the answer", "suppresses the answer", "no effect to speak of"];
+  const figure = (text) => text.replace(/^-/, "\u2212");
+  const size = ([, , , , , effect]) => Math.abs(Number((effect ?? "0").replaceAll(",", "")));
+  const inWords = ([name, box, role, chosen, draws, effect, low, high], unit) => {
     const parts = [`Region ${name}:`];
     parts.push(effect === null ? "no effect measured" : `${figure(effect)} ${unit}`);
     if (low !== null) parts.push(`(95 % interval ${figure(low)} to ${figure(high)})`);
@@ -56,32 +54,35 @@
   };
 
   for (const root of all(document, ".explained")) {
-    const regions = read(one(root, "script.data"));
+    // A page may hold tens of thousands of regions: each view's are read when somebody looks at it.
+    let known = null, order = null;
+    const regions = () => (known ??= read(one(root, "script.data")));
+    const byStrength = () => (order ??= regions().map((_, at) => at).filter((at) => regions()[at][1].length > 0)
+      .sort((a, b) => regions()[b][3] - regions()[a][3] || size(regions()[b]) - size(regions()[a])));
     const readout = one(root, ".readout");
     const viewers = all(root, ".viewer").map((node) => new Viewer(node));
-    const byStrength = regions.map((_, at) => at).filter((at) => regions[at][1].length > 0)
-      .sort((a, b) => regions[b][7] - regions[a][7] || Math.abs(regions[b][2]) - Math.abs(regions[a][2]));
     let stepped = -1;
 
     const show = (at, moveSlices) => {
-      viewers.forEach((viewer) => viewer.mark(at === null ? null : regions[at][1], moveSlices));
+      viewers.forEach((viewer) => viewer.mark(at === null ? null : regions()[at][1], moveSlices));
       all(root, "tr.marked").forEach((row) => row.classList.remove("marked"));
       if (at === null) return;
-      readout.textContent = inWords(regions[at], root.dataset.unit);
+      readout.textContent = inWords(regions()[at], root.dataset.unit);
       one(root, `tr[data-r="${at}"]`)?.classList.add("marked");
     };
     const step = (by) => {
-      if (byStrength.length === 0) return;
-      stepped = stepped < 0 && by < 0 ? byStrength.length - 1 : (stepped + by + byStrength.length) % byStrength.length;
-      show(byStrength[stepped], true);
+      const places = byStrength();
+      if (places.length === 0) return;
+      stepped = stepped < 0 && by < 0 ? places.length - 1 : (stepped + by + places.length) % places.length;
+      show(places[stepped], true);
     };
 
     for (const viewer of viewers) {
       viewer.stage.addEventListener("pointermove", (event) => {
-        if (regions.length === 0 || viewer.dragging) return;
-        const at = viewer.regionAt(event, regions);
+        if (regions().length === 0 || viewer.dragging) return;
+        const at = viewer.regionAt(event, regions());
         show(at, false);
-        stepped = at === null ? stepped : byStrength.indexOf(at);
+        stepped = at === null ? stepped : byStrength().indexOf(at);
       });
       viewer.stage.addEventListener("keydown", (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -148,6 +149,10 @@
       mark.setAttribute("y", y);
       mark.setAttribute("width", seen ? marked[2 * across + 1] - x : 0);
       mark.setAttribute("height", seen ? marked[2 * down + 1] - y : 0);
+      for (const rect of all(svg, "[data-first]")) {
+        const here = Number(rect.dataset.first) <= index() && index() < Number(rect.dataset.end);
+        rect.setAttribute("visibility", here ? "visible" : "hidden");
+      }
     };
     const turn = () => {
       const [number, image, overlay] = stack[Number(slider.value)];
@@ -218,5 +223,8 @@
   }
 
   // A printed page shows what is folded away on a screen, but for the long records.
-  addEventListener("beforeprint", () => all(document, "details:has(table)").forEach((node) => { node.open = true; }));
+  addEventListener("beforeprint", () => {
+    all(document, "details:has(table)").forEach((node) => { node.open = true; });
+    all(document, "img[loading=lazy]").forEach((node) => { node.loading = "eager"; });
+  });
 })();

@@ -240,7 +240,7 @@ def test_the_example_of_the_help_runs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run.exit_code == 0, run.exception
     assert "trust" in shown
     names = sorted(path.name for path in (tmp_path / "explained").iterdir())
-    assert names == ["explanation.png", "map.nii.gz", "pdcr", "summary.json"]
+    assert names == ["explanation.png", "image.png", "map.nii.gz", "pdcr", "summary.json"]
 
 
 def test_no_file_holds_a_path_and_the_same_request_gives_the_same_map(volume: Path, tmp_path: Path) -> None:
