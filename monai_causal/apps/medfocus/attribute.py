@@ -183,7 +183,7 @@ class MedFocus:
         places = Places(regions)
         choose = partial(smallest_enough, sizes=places.sizes, inside=places.inside, within=self.within)
         concept = winner(first, self.tau, choose)
-        margin = margin_of(effects, self.tau, _related(found), self.least_lead, choose) if names else None
+        margin = margin_of(effects, self.tau, self._related(found, places), self.least_lead, choose) if names else None
         strongest = max(first, key=lambda name: first[name], default=None)
         rows = tuple(self._row(found, name, names, drops) for name in found)
         tokens = next((row.tokens for row in rows if row.name == (concept or strongest)), ())
@@ -226,6 +226,16 @@ class MedFocus:
             margin=margin,
         )
 
+    def _related(self, found: Concepts, places: Places) -> Callable[[str, str], bool]:
+        """Whether of two names one holds the other: as its member or, where the smallest is named, as its pixels."""
+
+        def related(one: str, other: str) -> bool:
+            if one in found[other].members or other in found[one].members:
+                return True
+            return self.within < 1 and (places.inside(one, other) or places.inside(other, one))
+
+        return related
+
     @staticmethod
     def _row(found: Concepts, name: str, names: Sequence[str], drops: Drops) -> ConceptEffect:
         one = found[name]
@@ -241,8 +251,3 @@ class MedFocus:
             signed=float(tokens.sum()),
             tokens=tuple(tokens.tolist()),
         )
-
-
-def _related(found: Concepts) -> Callable[[str, str], bool]:
-    """Whether of two names one is a member of the other."""
-    return lambda one, other: one in found[other].members or other in found[one].members

@@ -16,7 +16,7 @@ class Margin:
 
     Args:
         winner: the concept of the largest effect.
-        second: the strongest of those that are neither a member of it nor contain it; None where there is none.
+        second: the strongest of those that neither lie in it nor contain it; None where there is none.
         lead: effect of the winner minus that of the second, in nats.
         relative_lead: the lead, of the winner's effect.
         winners: by masking, the concept that is named under it; None where none is (the rule of tau).

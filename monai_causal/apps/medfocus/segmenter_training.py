@@ -8,7 +8,6 @@ new view in every epoch. A run that was interrupted goes on and ends with the sa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from tqdm.auto import tqdm
 
+from monai_causal.apps.medfocus.learning_rate import warm_cosine
 from monai_causal.apps.medfocus.segmenter_views import ViewConfig, vary
 from monai_causal.apps.medfocus.segmenters.network import SCHEMA, build, seen, small
 from monai_causal.data.phantoms.chest import chest
@@ -169,7 +169,7 @@ def _train(network: nn.Module, phantoms: PhantomCache, config: SegmenterConfig, 
     loader = DataLoader(phantoms, config.batch, sampler=sampler, drop_last=True, collate_fn=_collated)
     steps = config.epochs * len(loader)
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _pace(step, steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, steps))
     dice = DiceLoss(sigmoid=True, batch=True)
 
     def loss_of(logits: Tensor, masks: Tensor) -> Tensor:
@@ -239,14 +239,6 @@ def _train(network: nn.Module, phantoms: PhantomCache, config: SegmenterConfig, 
         trainer.run()
     bar.close()
     return losses
-
-
-def _pace(step: int, steps: int) -> float:
-    """Of the highest rate: up over a twentieth of all steps, then down along a cosine."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
 def _collated(items: list[dict[str, Any]]) -> dict[str, Any]:

@@ -144,6 +144,24 @@ def test_two_equal_causes_are_a_coin_toss_and_a_clear_one_is_not() -> None:
         assert result.coin_toss == tossed
 
 
+def test_what_holds_the_winner_is_no_rival_of_it_where_the_smallest_is_named() -> None:
+    masks = scene.masks()
+    masks["mediastinum"] = np.zeros(SIZE, bool)
+    masks["mediastinum"][4:60, 34:62] = True  # three quarters of the heart lie in it, and no lung
+    segmenter = ConceptSegmenter(GivenMasks(masks))
+    vlm = reader("cardiac silhouette")
+    result = MedFocus(vlm, segmenter, also=()).attribute(PICTURE, QUESTION)
+    assert result.effects["mediastinum"] > 0.8 * result.effects["cardiac silhouette"]
+    assert result.margin is not None
+    assert result.margin.second not in ("mediastinum", "cardiac silhouette")
+    assert result.margin.lead == pytest.approx(result.effects["cardiac silhouette"], abs=1e-5)
+    assert not result.coin_toss
+    published = MedFocus(vlm, segmenter, within=1, also=()).attribute(PICTURE, QUESTION)
+    assert published.margin is not None
+    assert (published.concept, published.margin.second) == ("cardiac silhouette", "mediastinum")
+    assert published.margin.relative_lead < 0.2
+
+
 def test_a_winner_that_does_not_stay_under_another_masking_is_a_coin_toss() -> None:
     # Grey like the mean of the picture: black takes it away, the mean puts it back.
     picture = torch.full(SIZE, 0.5)

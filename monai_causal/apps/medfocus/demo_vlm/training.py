@@ -10,7 +10,6 @@ marks its sick. A run that was interrupted goes on and ends with the same weight
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from monai_causal.apps.medfocus.demo_vlm.films import Films, views_of
 from monai_causal.apps.medfocus.demo_vlm.lessons import Lesson, answer_loss, lesson_of
 from monai_causal.apps.medfocus.demo_vlm.network import WIDTH, build_model, build_processor, save_model
 from monai_causal.apps.medfocus.demo_vlm.tower import Reader, features, tower_loss
+from monai_causal.apps.medfocus.learning_rate import warm_cosine
 from monai_causal.data.phantoms.chest_causes import FINDINGS
 from monai_causal.files import draft_of, write_json
 from monai_causal.versions import versions
@@ -171,7 +171,7 @@ def taught(
     rate = config.rate * (CLOSER_RATE if lesson == 2 else 1.0)
     steps = len(films) // batch
     optimiser = torch.optim.AdamW(pupil.parameters(), lr=rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: pace(step, epochs * steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: warm_cosine(step, epochs * steps))
     told = json.dumps({**asdict(config), "lesson": lesson}, sort_keys=True)
     losses: list[float] = []
     if kept.exists():
@@ -231,11 +231,3 @@ def settings_of(told: str, lesson: int) -> dict[str, Any]:
     answers = ("held_out", "answer_epochs", "answer_batch", "questions", "shortcut")
     later = {0: (*answers, "closer_epochs"), 1: ("held_out",), 2: answers}[lesson]
     return {name: value for name, value in settings.items() if name not in later}
-
-
-def pace(step: int, steps: int) -> float:
-    """Of the highest rate: up over a twentieth of all steps, then down along a cosine."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

@@ -11,6 +11,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +73,31 @@ def load_vlm(
     transformers = require("transformers")
     require("torchvision")  # image processors on tensors
     local = {"local_files_only": True, "trust_remote_code": False}
-    network = transformers.AutoModelForImageTextToText.from_pretrained(
-        folder, dtype=dtype, device_map=device_map, use_safetensors=True, **local
-    )
+    with _bars_where_somebody_watches():
+        network = transformers.AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=dtype, device_map=device_map, use_safetensors=True, **local
+        )
     processor = transformers.AutoProcessor.from_pretrained(folder, backend="torchvision", **local)
 
     adapter: AnsweringModel = FAMILIES[family](
         network.requires_grad_(False), processor, batch_size=batch_size, source=source, revision=commit
     )
     return adapter
+
+
+@contextmanager
+def _bars_where_somebody_watches() -> Iterator[None]:
+    """transformers draws its progress into any file; a bar is for a terminal."""
+    logging = require("transformers.utils.logging")
+    shown = logging.is_progress_bar_enabled()
+    if sys.stderr.isatty() or not shown:
+        yield
+        return
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()
 
 
 def _located(name: str, revision: str | None, download: bool) -> tuple[Path, str, str | None]:
