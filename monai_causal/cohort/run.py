@@ -12,7 +12,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from monai_causal.cohort.alone import alone_in
 from monai_causal.cohort.config import CohortConfig, DicomwebItems
 from monai_causal.cohort.driver import Driver
 from monai_causal.cohort.engines.base import Engine
@@ -22,6 +21,7 @@ from monai_causal.cohort.journal import Journal
 from monai_causal.cohort.messages import Order
 from monai_causal.cohort.outputs import Store, read_record
 from monai_causal.cohort.progress import Progress
+from monai_causal.locks import alone_in
 from monai_causal.versions import versions
 
 __all__ = ["JOURNAL", "LOCK", "damaged_items", "make_engine", "retry_items", "run_cohort"]

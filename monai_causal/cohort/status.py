@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from monai_causal.cohort.alone import is_taken
 from monai_causal.cohort.journal import Journal
 from monai_causal.cohort.run import JOURNAL, LOCK
+from monai_causal.locks import is_taken
 
 __all__ = ["CohortStatus", "in_words", "status_of"]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,14 +84,14 @@ def _page(contents: Contents, originals: Originals, title: str | None) -> Page:
     for group in explained:
         folders, summaries = [folder for folder, _ in group], [summary for _, summary in group]
         name = _common(contents, folders)
-        made = _tried(contents, folders[0], lambda: explained_case(name, folders, summaries, originals, room))  # noqa: B023
+        made = _tried(contents, folders[0], partial(explained_case, name, folders, summaries, originals, room))
         cases += made
     for folder, content in contents.pdcr:
         name = contents.name(folder)
-        cases += _tried(contents, folder, lambda: pdcr_case(name, folder, content, room))  # noqa: B023
+        cases += _tried(contents, folder, partial(pdcr_case, name, folder, content, room))
     for files in attributed:
         name = _common(contents, [file.path for file in files])
-        cases += _tried(contents, files[0].path, lambda: attributed_case(name, files, originals, room))  # noqa: B023
+        cases += _tried(contents, files[0].path, partial(attributed_case, name, files, originals, room))
     tables, facts = _tables(contents)
     gallery, volumes = _pictures(contents, room)
     return Page(
@@ -146,7 +147,7 @@ def _tables(contents: Contents) -> tuple[list[Table], list[Fact]]:
     tables, facts = [], []
     heads = set()
     for path in contents.tables:
-        for rows in _tried(contents, path, lambda: read_csv(path)):  # noqa: B023
+        for rows in _tried(contents, path, partial(read_csv, path)):
             heads.add((path.parent, tuple(rows[0]) if rows else (), len(rows)))
             table = table_of(contents.name(path), rows)
             if table is not None:
@@ -166,10 +167,10 @@ def _tables(contents: Contents) -> tuple[list[Table], list[Fact]]:
 def _pictures(contents: Contents, room: int) -> tuple[list[Gallery], list[View]]:
     gallery, volumes = [], []
     for path in contents.pictures:
-        for found in _tried(contents, path, lambda: encode_file(path, room)):  # noqa: B023
+        for found in _tried(contents, path, partial(encode_file, path, room)):
             gallery.append(Gallery(contents.name(path), *found))
     for path in contents.volumes:
-        volumes += _tried(contents, path, lambda: _volume(contents.name(path), path, room))  # noqa: B023
+        volumes += _tried(contents, path, partial(_volume, contents.name(path), path, room))
     return gallery, volumes
 
 

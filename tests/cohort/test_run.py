@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from monai_causal.apps.study.configuration import ConfigError
-from monai_causal.cohort.alone import alone_in
 from monai_causal.cohort.config import CohortConfig, as_config
 from monai_causal.cohort.journal import Journal
 from monai_causal.cohort.run import JOURNAL, LOCK, retry_items, run_cohort
+from monai_causal.locks import alone_in
 from tests.cohort.cohorts import cohort, outputs, rows_of
 
 

@@ -8,11 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from monai_causal.cli import app
-from monai_causal.cohort.alone import alone_in
 from monai_causal.cohort.journal import Journal
 from monai_causal.cohort.messages import Report
 from monai_causal.cohort.run import JOURNAL, LOCK, run_cohort
 from monai_causal.cohort.status import in_words, status_of
+from monai_causal.locks import alone_in
 from tests.cohort.cohorts import cohort
 
 CONFIG = {"items": {"kind": "numbers", "count": 6}, "job": {"name": "trivial"}, "run": {"workers": 1}}

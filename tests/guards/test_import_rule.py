@@ -17,7 +17,7 @@ from tests.guards.checkout import PACKAGE, modules
 
 # From the bottom up. Everybody may import the lowest level and the root (its version), which import nothing heavy.
 LEVELS = (
-    {"extras", "files", "versions"},
+    {"extras", "files", "locks", "versions"},
     {"intervene", "networks", "dicom", "data"},
     {"visualize", "metrics", "losses", "transforms", "inferers"},
     {"apps"},

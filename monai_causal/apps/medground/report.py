@@ -8,6 +8,7 @@ were interrupted and however they were sharded.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +155,12 @@ def _difference(metric: str) -> Callable[[Row], str]:
 def _chance(rows: Sequence[Row]) -> str:
     columns: Columns = {"model": "model", "data set": "dataset", "mode": "mode", "answer": "answer", "samples": "n"}
     for metric in METRICS[:-1]:
-        columns[HEADINGS[metric]] = lambda row, metric=metric: percent(row.get(metric))  # type: ignore[misc]
+        columns[HEADINGS[metric]] = partial(_percent_of, metric)
     return as_markdown(rows, columns)
+
+
+def _percent_of(metric: str, row: Row) -> str:
+    return percent(row.get(metric))
 
 
 def _funnel(rows: Sequence[Row]) -> str:

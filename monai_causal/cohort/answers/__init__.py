@@ -10,7 +10,7 @@ from typing import Any
 from monai_causal.cohort.answers.blocks import blocks
 from monai_causal.cohort.answers.comparisons import compared, measured, summaries
 from monai_causal.cohort.answers.mean_maps import MeanMaps, draw_mean_maps
-from monai_causal.cohort.answers.outliers import RIGHT, listed, rightness, strangeness
+from monai_causal.cohort.answers.outliers import RIGHT, STRANGE, listed, rightness, strangeness
 from monai_causal.cohort.answers.page import page_of
 from monai_causal.cohort.answers.shares import Shares
 from monai_causal.extras import require
@@ -72,8 +72,8 @@ def in_words(content: dict[str, Any], tables: Path) -> str:
     """What a person wants to read at the end of a command."""
     counts = ", ".join(f"{count} {state}" for state, count in content["items"].items())
     lines = [f"Items: {counts}."]
-    wrong = [row for row in content["outliers"] if row["right"] is not None and row["right"] >= RIGHT]
-    for row in wrong[:3]:
+    right = [row for row in content["outliers"] if row["right"] is not None and row["right"] >= RIGHT]
+    for row in [row for row in right if row["strangeness"] >= STRANGE][:3]:
         lines.append(
             f"Look at item {row['item']}: {row['model']} is right ({row['right']:.2f}), and {row['method']} finds "
             f"reasons unlike all others' (strangeness {row['strangeness']:.2f})."

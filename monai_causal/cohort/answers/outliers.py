@@ -12,20 +12,24 @@ from monai_causal.cohort.answers.blocks import Block
 from monai_causal.cohort.answers.comparisons import Values
 from monai_causal.cohort.answers.mean_maps import MeanMaps
 
-__all__ = ["RIGHT", "listed", "rightness", "strangeness"]
+__all__ = ["RIGHT", "STRANGE", "listed", "rightness", "strangeness"]
 
 RIGHT = 0.5
 """From here on an answer counts as right: half of the label is met, or the answer is the true one."""
 _LEAST = 3
+"""Regions that a map must share with others, and other maps that there must be: two cannot say which of them is odd."""
+STRANGE = 0.5
+"""From here on a map is unlike the others: it correlates with their mean by less than one half."""
 
 
 def strangeness(block: Block, maps: MeanMaps) -> float | None:
     """1 - the correlation of a map with the mean of all others, aligned: 0 as everybody, 1 unrelated, 2 the reverse.
 
-    None where it cannot be told: fewer than three regions are shared, or a map has no effects at all.
+    None where it cannot be told: fewer than three other maps, fewer than three shared regions, or a map without any
+    effect.
     """
     own, others = maps.without(block)
-    if len(own) < _LEAST or np.ptp(own) == 0 or np.ptp(others) == 0:
+    if maps.maps.get(block.kind, 0) <= _LEAST or len(own) < _LEAST or np.ptp(own) == 0 or np.ptp(others) == 0:
         return None
     return 1.0 - float(np.corrcoef(own, others)[0, 1])
 

@@ -25,6 +25,7 @@ NAMES = ("heart", "left lung", "right lung", "marker")
 
 
 def gathered(tmp_path: Path, items: Sequence[Mapping[str, Any]]) -> Path:
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "list.json").write_text(json.dumps({"training": [{"image": "a.png", **item} for item in items]}))
     (tmp_path / "a.png").write_bytes(b"a")
     settings = {"items": {"kind": "decathlon", "path": str(tmp_path / "list.json")}}
@@ -125,6 +126,16 @@ def test_the_case_that_is_right_for_another_reason_comes_first(tmp_path: Path) -
     assert "Look at item 2: net is right (1.00)" in in_words(found, tables)
     page = (tables / "answers.md").read_text()
     assert page.index("Look at these first") < page.index("What the maps are made of")
+
+
+def test_three_cannot_say_which_of_them_is_odd_and_who_is_like_the_others_is_not_named(tmp_path: Path) -> None:
+    few = [{"regions": named([-3.0, -1.0, -0.9, 0.2 * number]), "measures": [right(1.0)]} for number in range(3)]
+    assert write_answers(gathered(tmp_path / "few", few), resamples=100)["outliers"] == []
+    enough = [{"regions": named([-3.0, -1.0, -0.9, 0.2 * number]), "measures": [right(1.0)]} for number in range(4)]
+    tables = gathered(tmp_path / "enough", enough)
+    found = write_answers(tables, resamples=100)
+    assert len(found["outliers"]) == 4
+    assert "Look at item" not in in_words(found, tables)
 
 
 def test_comparisons_are_those_of_the_paired_bootstrap_over_patients(tmp_path: Path) -> None:

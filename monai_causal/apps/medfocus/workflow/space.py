@@ -11,8 +11,8 @@ from pathlib import Path
 
 from monai_causal.apps.medfocus.workflow.audit import AuditLog
 from monai_causal.apps.medfocus.workflow.commit import Store
-from monai_causal.apps.medfocus.workflow.lock import alone_in
 from monai_causal.apps.medfocus.workflow.pseudonyms import Pseudonyms
+from monai_causal.locks import alone_in
 
 __all__ = ["Space", "open_space"]
 

@@ -20,9 +20,9 @@ from monai_causal import cli
 from monai_causal.apps.medfocus.workflow import run as workflow_run
 from monai_causal.apps.medfocus.workflow.commit import digest_of
 from monai_causal.apps.medfocus.workflow.config import RunConfig
-from monai_causal.apps.medfocus.workflow.lock import alone_in
 from monai_causal.apps.medfocus.workflow.outcome import Report
 from monai_causal.apps.medfocus.workflow.run import run_medfocus
+from monai_causal.locks import alone_in
 from tests.apps.medfocus.workflow.stand_in import StandIn, results_in
 from tests.dicom.encodings import written
 from tests.dicom.faulty_server import faulty_server
