@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"))
     parser.add_argument("--cases", type=int, nargs="+", default=[1, 50, 200])
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     browser = subprocess.run([str(program()), "--version"], capture_output=True, text=True, check=True).stdout.strip()
     rows = [measure(count) for count in given.cases]
     for row in rows:
