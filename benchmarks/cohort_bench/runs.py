@@ -84,7 +84,7 @@ def peak(pid: int) -> float:
 
 def processes() -> list[tuple[int, int, str]]:
     """Number, parent and command of every process."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = (line.split(maxsplit=2) for line in listed.splitlines())
     return [(int(row[0]), int(row[1]), row[2] if len(row) > 2 else "") for row in rows]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -193,3 +195,51 @@ def _askew(seed: int) -> bool:
 def _views(mask: np.ndarray) -> dict[str, np.ndarray]:
     turned = np.asarray(Image.fromarray(mask.T).resize(mask.shape[::-1], Image.Resampling.NEAREST)) > 0
     return {"as it is": mask, "left is right": mask[:, ::-1], "upside down": mask[::-1], "turned": turned}
+
+
+def commands() -> list[str]:
+    """What the README says to run."""
+    blocks = re.findall(r"```\n(.*?)```", (MCDRL / "docs" / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return list(dict.fromkeys(line for line in lines if line.startswith(("python ", "torchrun ", "monai-causal "))))
+
+
+def test_its_readme_has_commands_for_all_that_it_does() -> None:
+    together = "\n".join(commands())
+    assert all(
+        part in together for part in ("train.json", "evaluate.json", "inference.json", "torchrun", "ckpt_export")
+    )
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    write_phantoms(folder / "data", 60, seed=OTHER_SEED)
+    shutil.copy(sorted((folder / "data" / "images").iterdir())[0], folder / "image.png")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.split(" -m ")[-1][:90])
+def test_every_command_of_its_readme_runs(command: str, phantoms: Path, tmp_path: Path) -> None:
+    """As it stands there, in the bundle's folder; trainings only for a moment."""
+    if "openai" in command or "train_paper" in command:
+        pytest.skip("the weights of ViT-B-16 come from a hub")
+    here = tmp_path / MCDRL.name
+    shutil.copytree(MCDRL, here, ignore=shutil.ignore_patterns("eval", "data"))
+    shutil.copy(phantoms / "image.png", here / "image.png")
+    if "mcdrl phantoms" not in command:
+        shutil.copytree(phantoms / "data", here / "data")
+    command = command.replace("--count 720", "--count 24")
+    if "train.json" in command and "evaluate.json" not in command:
+        command += " --max_epochs 1 --batch_size 4"
+    if " explain " in command:
+        command += " --patch-size 32"
+    launcher = f"{sys.executable} -m torch.distributed.run"
+    command = command.replace("torchrun", launcher).replace("python -m monai", f"{sys.executable} -m monai")
+    command = command.replace("monai-causal ", f"{sys.executable} -m monai_causal ")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=here, env=environment, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -29,7 +29,7 @@ def start(config: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def workers_of(driver: int) -> list[int]:
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(maxsplit=2) for line in listed.splitlines()]
     return [int(pid) for pid, parent, args in rows if int(parent) == driver and "engines.child" in args]
 
@@ -66,8 +66,9 @@ def test_workers_die_with_their_driver(tmp_path: Path) -> None:
     job = {"name": "tests.cohort.faulty:Faulty", "settings": {"hang": [0, 1]}}
     config.write_text(json.dumps({"items": {"kind": "numbers", "count": 2}, "job": job, "run": {"workers": 2}}))
     driver = start(config, tmp_path / "out")
-    while len(workers := workers_of(driver.pid)) < 2:
+    while len(workers := workers_of(driver.pid)) < 2 and driver.poll() is None:
         time.sleep(0.05)
+    assert len(workers) == 2
     driver.kill()
     driver.wait()
     until = time.monotonic() + 20

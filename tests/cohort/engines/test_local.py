@@ -118,6 +118,6 @@ def test_settings_that_no_worker_can_use_end_the_run_at_once(tmp_path: Path) -> 
 def test_no_process_is_left_behind(tmp_path: Path) -> None:
     run_cohort(cohort(3, hang=[0], run={"timeout": 0.3, "attempts": 1}), tmp_path)
     time.sleep(0.1)
-    listed = subprocess.run(["ps", "-eo", "ppid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "ppid=,args="], capture_output=True, text=True, check=True).stdout
     mine = [line for line in listed.splitlines() if "engines.child" in line and line.split()[0] == str(os.getpid())]
     assert mine == []

@@ -17,7 +17,7 @@ from tests.cohort.cohorts import cohort, failures, outputs, rows_of
 
 
 def ray_processes() -> set[str]:
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, check=True).stdout
     return {
         line.split()[0] for line in listed.splitlines() if "raylet" in line or "gcs_server" in line or "ray::" in line
     }
