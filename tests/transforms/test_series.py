@@ -93,7 +93,8 @@ def test_tampered_files_are_refused_before_itk_is_called(
     for name in ("ITKReader", "PydicomReader", "NibabelReader", "PILReader", "NumpyReader"):
         monkeypatch.setattr(f"monai.data.image_reader.{name}.read", lambda *a, **k: asked.append(a))
     lay(stack(tmp_path), {"CANARY2": tampered})
-    with caplog.at_level("DEBUG"), pytest.raises(DicomError, match=r"slices may be missing; file 2 \([0-9a-f]{12}\): ") as caught:
+    missing = r"slices may be missing; file 2 \([0-9a-f]{12}\): "
+    with caplog.at_level("DEBUG"), pytest.raises(DicomError, match=missing) as caught:
         LoadImage(reader="SafeSeriesReader")(tmp_path)
     assert asked == []
     assert "CANARY" not in caplog.text + str(caught.value)
