@@ -61,7 +61,7 @@ def status_of(out: Path) -> CohortStatus:
             journal.counts(),
             is_taken(out / LOCK),
             journal.pace(),
-            tuple(tuple(one) for one in journal.reasons()),  # type: ignore[misc]
+            tuple(journal.reasons()),
         )
 
 

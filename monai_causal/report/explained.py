@@ -18,7 +18,7 @@ from monai_causal.report.originals import Originals, read_volume
 from monai_causal.report.pictures import bar, encode_file, extent
 from monai_causal.report.planes import planes_of
 
-__all__ = ["EXPLAIN", "PDCR", "explained_case", "pdcr_case"]
+__all__ = ["EXPLAIN", "PDCR", "conclusions", "explained_case", "pdcr_case"]
 
 EXPLAIN, PDCR = "monai_causal/explain/1", "monai_causal/pdcr/1"
 LISTED = 40
@@ -107,7 +107,7 @@ def _view(folder: Path, summary: Mapping[str, Any], originals: Originals, room: 
     asked, box = summary["roi"].get("asked"), summary["roi"].get("box")
     return View(
         summary["method"],
-        _conclusion(summary, len(regions)),
+        " ".join(conclusions(summary)) or "The map says nothing: it is 0 everywhere.",
         summary["unit"],
         summary["sign"],
         planes,
@@ -137,7 +137,12 @@ def _where(asked: Any) -> str:
     return ", ".join(f"{start}:{stop}" for start, stop in asked)
 
 
-def _conclusion(summary: Mapping[str, Any], regions: int) -> str:
+def conclusions(summary: Mapping[str, Any]) -> list[str]:
+    """What came out of an explanation, a sentence each; none where its map is 0 everywhere.
+
+    Args:
+        summary: of ``monai-causal explain``.
+    """
     found, unit = summary["findings"], summary["unit"]
     lines = []
     if "relevant" in found:
@@ -149,7 +154,7 @@ def _conclusion(summary: Mapping[str, Any], regions: int) -> str:
         if strongest is not None:
             place = ", ".join(map(str, strongest["voxel"]))
             lines.append(f"Strongest {name}: {number(strongest['value'], True)} {unit} at voxel ({place}).")
-    return " ".join(lines) or "The map says nothing: it is 0 everywhere."
+    return lines
 
 
 def _scale(signed: bool, limit: float, unit: str) -> Scale:

@@ -16,7 +16,7 @@ from monai_causal.studio.canvas import Canvas
 from monai_causal.studio.pictures import NEITHER, SUPPORTS, SUPPRESSES
 from monai_causal.studio.radiograph import MASKINGS, QUESTIONS, RadiographSession
 from monai_causal.studio.watching import Look, Worker
-from monai_causal.studio.widgets import beside, button, choice, halves, said, styled, table, text_of
+from monai_causal.studio.widgets import beside, button, choice, halves, said, styled, table, text_of, zooming
 
 __all__ = ["RadiographView"]
 
@@ -68,11 +68,8 @@ class RadiographView:
 
     def layout(self) -> Any:
         """All of it, for the page."""
-        nearer = button("+", lambda: self.canvas.zoom(1.5), html_attributes={"aria-label": "Zoom in"})
-        farther = button("\u2212", lambda: self.canvas.zoom(1 / 1.5), html_attributes={"aria-label": "Zoom out"})
-        zooming = beside(nearer, farther, button("Whole picture", self.canvas.reset))
         return halves(
-            [self.canvas.figure, zooming, said(_LEGEND, "quiet")],
+            [self.canvas.figure, zooming(self.canvas), said(_LEGEND, "quiet")],
             [self.question, self.known, self.masking, self.by, beside(self.run, self.stop), self.status, self.outcome,
              self.out, self.keep],
         )  # fmt: skip

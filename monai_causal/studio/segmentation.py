@@ -217,7 +217,7 @@ class SegmentationSession:
             settings: how to ask.
             look: see :data:`~monai_causal.studio.watching.Look`.
         """
-        requests = self._coarse_to_fine(self._asked(roi, settings))
+        requests = self._coarse_to_fine(self._asked(roi, settings), roi)
         for number, request in enumerate(requests, 1):
             look()
             replaced = None
@@ -256,7 +256,7 @@ class SegmentationSession:
             return replace(asked, bank=None, donors=None, rule="exhaustive" if once else asked.rule)
         return asked if settings.method == "pdcr" else replace(asked, bank=None, donors=None)
 
-    def _coarse_to_fine(self, request: Request) -> list[Request]:
+    def _coarse_to_fine(self, request: Request, roi: Box) -> list[Request]:
         shape = self.scene.grid.shape
         if request.method in _GRIDS:
             cells = 4 if request.method == "kernel-shap" and len(shape) == 3 else _GRIDS[request.method]
@@ -264,7 +264,7 @@ class SegmentationSession:
             return [replace(request, grid=grid) for grid in dict.fromkeys(grids)]
         if request.method != "pdcr":
             return [request]
-        place = self.scene.roi(request.roi)  # type: ignore[arg-type]
+        place = self.scene.roi(roi)
         finest = edges(request.patch_size, 8, len(shape), "patch-size")
         sizes = [tuple(min(by * edge, length) for edge, length in zip(finest, shape, strict=True)) for by in _COARSER]
         worth = [size for size in dict.fromkeys(sizes[:-1]) if (~grid_regions(shape, size).touches(place)).any()]

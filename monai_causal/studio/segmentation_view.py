@@ -14,11 +14,12 @@ from monai_causal.apps.explain.request import parse_roi
 from monai_causal.extras import require
 from monai_causal.intervene.regions import Box
 from monai_causal.report.content import number
+from monai_causal.report.explained import conclusions
 from monai_causal.studio.canvas import Canvas
 from monai_causal.studio.pictures import NEITHER, SUPPORTS, SUPPRESSES
 from monai_causal.studio.segmentation import DONORS, SegmentationSession, Settings, Stage
 from monai_causal.studio.watching import Look, Worker
-from monai_causal.studio.widgets import beside, button, choice, halves, said, styled, text_of
+from monai_causal.studio.widgets import beside, button, choice, halves, said, styled, text_of, zooming
 
 __all__ = ["SegmentationView"]
 
@@ -108,11 +109,8 @@ class SegmentationView:
         models = require("bokeh.models")
         opacity = styled(models.Slider(title="Map opacity", start=0, end=100, value=85, sizing_mode="stretch_width"))
         opacity.on_change("value", lambda _, __, value: self.canvas.fade("map", value / 100))
-        nearer = button("+", lambda: self.canvas.zoom(1.5), html_attributes={"aria-label": "Zoom in"})
-        farther = button("\u2212", lambda: self.canvas.zoom(1 / 1.5), html_attributes={"aria-label": "Zoom out"})
-        zooming = beside(nearer, farther, button("Whole picture", self.canvas.reset))
         return halves(
-            [self.canvas.figure, *self._slices(), opacity, self.classes, zooming, said(_LEGEND, "quiet")],
+            [self.canvas.figure, *self._slices(), opacity, self.classes, zooming(self.canvas), said(_LEGEND, "quiet")],
             [self.status, self.outcome, self.tapping, self.size, self.parts, self.spans, self.method, self.fill,
              self.patch, beside(self.run, self.stop), self.out, self.keep],
         )  # fmt: skip
@@ -267,18 +265,8 @@ class SegmentationView:
 def in_lines(stage: Stage) -> list[str]:
     """What came out, in lines."""
     summary = stage.explanation.summary
-    found, unit = summary["findings"], summary["unit"]
     patch = f" with {stage.patch}" if stage.patch else ""
-    lines = [f"{summary['method']}{patch}: map {stage.number} of {stage.count}."]
-    if "relevant" in found:
-        lines.append(
-            f"{found['relevant']} of {found['regions']} regions matter; before: {number(found['baseline'])} {unit}."
-        )
-    for name in ("support", "suppression"):
-        strongest = found.get(f"strongest_{name}")
-        if strongest is not None:
-            effect, place = number(strongest["value"], signed=True), tuple(strongest["voxel"])
-            lines.append(f"Strongest {name}: {effect} {unit} at voxel {place}.")
+    lines = [f"{summary['method']}{patch}: map {stage.number} of {stage.count}.", *conclusions(summary)]
     lines += [f"Note: {note}." for note in summary["notes"]]
     return [*lines, summary["caveat"]]
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Generic, TypeVar
 
 from torch import Tensor
@@ -98,13 +99,13 @@ class Worker(Generic[T]):
             try:
                 for result in work(look):
                     look()
-                    hand(lambda result=result: on_result(result))  # type: ignore[misc]
+                    hand(partial(on_result, result))
             except Cancelled:
                 return
             except Exception as error:  # whatever a model, a bundle or a file leads to is said on the page
-                hand(lambda error=error: on_end(error))  # type: ignore[misc]
+                hand(partial(on_end, error))
             else:
-                hand(lambda: on_end(None))
+                hand(partial(on_end, None))
 
         self._last = self._threads.submit(run)
 

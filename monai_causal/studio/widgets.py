@@ -9,8 +9,9 @@ from importlib import resources
 from typing import Any
 
 from monai_causal.extras import require
+from monai_causal.studio.canvas import Canvas
 
-__all__ = ["beside", "button", "choice", "halves", "said", "styled", "table", "text_of"]
+__all__ = ["beside", "button", "choice", "halves", "said", "styled", "table", "text_of", "zooming"]
 
 MOST_TEXT = 2000
 
@@ -85,3 +86,10 @@ def styled(widget: Any) -> Any:
     css = (resources.files("monai_causal.studio") / "templates" / "widgets.css").read_text(encoding="utf-8")
     widget.stylesheets = [*widget.stylesheets, models.InlineStyleSheet(css=css)]
     return widget
+
+
+def zooming(canvas: Canvas) -> Any:
+    """The buttons that bring a picture nearer, or show all of it."""
+    nearer = button("+", lambda: canvas.zoom(1.5), html_attributes={"aria-label": "Zoom in"})
+    farther = button("\u2212", lambda: canvas.zoom(1 / 1.5), html_attributes={"aria-label": "Zoom out"})
+    return beside(nearer, farther, button("Whole picture", canvas.reset))

@@ -51,8 +51,9 @@ class MeanMaps:
         found: list[dict[str, Any]] = []
         for kind, sums in sorted(self._sums.items()):
             for key, (total, count) in sorted(sums.items(), key=lambda one: str(one[0])):
-                place = {"name": key, "offset": None} if isinstance(key, str) else {"name": None, "offset": list(key)}  # type: ignore[call-overload]
-                found.append({**kind._asdict(), **place, "effect": total / count, "maps": count})
+                name = key if isinstance(key, str) else None
+                offset = list(key) if isinstance(key, tuple) else None
+                found.append({**kind._asdict(), "name": name, "offset": offset, "effect": total / count, "maps": count})
         return found
 
     def grid(self, kind: Kind, least: float = 0.1) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:

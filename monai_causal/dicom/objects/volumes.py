@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -84,7 +84,7 @@ class VolumeContent:
     description: str
     regions: tuple[VolumeRegion, ...] = ()
     heat: NDArray[np.float32] | None = None
-    heat_means: MapMeaning = MapMeaning()  # noqa: RUF009 - it is frozen
+    heat_means: MapMeaning = field(default_factory=MapMeaning)
     moment: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
